@@ -86,8 +86,10 @@ class Declared:
     def job(self, item: pytest.Function, deployment: Session) -> Job[Played]:
         """Return how to play the item ahead. Raises what its fixtures would raise."""
         given: dict[str, Any] = dict(item.callspec.params) if hasattr(item, "callspec") else {}
-        if self.check.signed_in or self.check.session:
+        if self.check.has_session:
             given["smoke_user"] = deployment.smoke_user(0)
+        if self.check.needs_second:
+            deployment.smoke_user(1)
         sides, recorder = self.sides(item, deployment, given), deployment.recorder
 
         def play(turn: Turn, emit: Callable[[Any], None]) -> Played:
@@ -135,6 +137,8 @@ class Declared:
         where = "" if self.check.on == CANDIDATE else f" on {side.name}"
         written: list[httpx.Response] = []
         headers = _headers(self.check, deployment, side.client, user, turn)
+        other = deployment.smoke_user(1) if self.check.needs_second else None
+        second = _headers(self.check, deployment, side.client, other, turn)
 
         def answered(step: str, response: httpx.Response, expect: Expectation) -> None:
             name = f"{step}, " if step else ""
@@ -146,7 +150,7 @@ class Declared:
 
         with own_cookies(side.client):
             try:
-                asker = Asker(side.client, contract, headers, answered, turn)
+                asker = Asker(side.client, contract, headers, answered, turn, second)
                 return asker.play(self.check, case, deployment.values(user))
             finally:
                 for response in written:
@@ -177,7 +181,7 @@ def function_of(check: DeclaredCheck, path: Path, replaced: frozenset[str]) -> C
     needed = ["request", "_deployment"]
     needed += ["client"] if not replaced.isdisjoint(CLIENT) else []
     needed += ["live_client"] if check.on != CANDIDATE and not replaced.isdisjoint(LIVE_CLIENT) else []
-    needed += ["smoke_user"] if check.signed_in or check.session else []
+    needed += ["smoke_user"] if check.has_session else []
     if check.has_parameters:
         needed += ["case"]
         run = pytest.mark.parametrize("case", check.cases, ids=[case.id for case in check.cases])(run)

@@ -128,6 +128,7 @@ checks:
         expect: {status: 201, contract: false}
         capture: {id: $.id}
       - {name: read, request: "GET /consults/${id}", expect: {status: 200, body: {id: "${id}"}, contract: false}}
+      - {name: list as another, account: second, request: GET /consults, expect: {status: 200, contract: false}}
     undo:
       - {name: cancel, request: "DELETE /consults/${id}", expect: {status: 204}}
 """

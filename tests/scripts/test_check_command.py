@@ -53,6 +53,22 @@ def test_a_name_without_its_parameters_means_each(ours: Path, notes: Notes) -> N
     assert result.exit_code == 1
 
 
+def test_a_step_as_the_second_account(ours: Path, notes: Notes) -> None:
+    """The notes server knows one user: the second one gets 401."""
+    second = "      - {name: read, account: second, request: 'GET /notes/${id}', expect: {status: 401}}\n"
+    first = '      - {name: read, request: "GET /notes/${id}", expect: {status: 200, body: {text: "${marker}"}}}\n'
+    text = CHECKS.replace(first, f"{first}{second.replace('name: read', 'name: read as another')}")
+    assert text != CHECKS
+    (ours / "suites/notes/first.yaml").write_text(text)
+    one = ("suites/notes/first.yaml::a note is kept", "--against", notes.url, "--accounts", "accounts.json")
+    (ours / "accounts.json").write_text(json.dumps([USER, {"email": "bob", "password": "canary-Other:word"}]))
+    result = ask(*one)
+    assert (result.exit_code, "canary" in result.output) == (0, False), result.output
+    (ours / "accounts.json").write_text(json.dumps([USER]))
+    result = ask(*one)
+    assert (result.exit_code, "needs 2 accounts, there is 1" in result.output) == (1, True), result.output
+
+
 def test_a_wrong_password_fails_and_is_not_shown(ours: Path, notes: Notes) -> None:
     (ours / "accounts.json").write_text(json.dumps([{"email": "ann", "password": "canary-Wrong:word"}]))
     result = ask("suites/notes/first.yaml::a note is kept", "--against", notes.url, "--accounts", "accounts.json")

@@ -28,11 +28,15 @@ ONE_STEP = ""
 
 @dataclass(frozen=True)
 class DeclaredStep:
-    """A request of a check, and its line; ``until``: it is repeated until the answer is as expected."""
+    """A request of a check, and its line; ``until``: it is repeated until the answer is as expected.
+
+    ``second``: it is sent in the session of the second account.
+    """
 
     line: int
     step: Step
     until: Until | None = None
+    second: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,16 @@ class DeclaredCheck:
     def writes(self) -> bool:
         """Return whether a request of the check may change something."""
         return any(one.step.request.writes for case in self.cases for one in (*case.steps, *case.undo))
+
+    @property
+    def has_session(self) -> bool:
+        """Return whether its requests are sent in a session."""
+        return self.signed_in or self.session is not None
+
+    @property
+    def needs_second(self) -> bool:
+        """Return whether a step is sent in the session of the second account."""
+        return any(one.second for case in self.cases[:1] for one in (*case.steps, *case.undo))
 
     @property
     def may_overlap(self) -> bool:
@@ -240,7 +254,7 @@ class _Builder:
         schema = expect.get("schema")
         strict = inline_schemas.strict(schema) if isinstance(schema, dict) else schema
         step = Step(raw["name"], str(made), made, expectation_of(expect, strict), raw.get("capture", {}))
-        return DeclaredStep(self._source.line(path), step, until_of(raw.get("until")))
+        return DeclaredStep(self._source.line(path), step, until_of(raw.get("until")), raw.get("account") == "second")
 
 
 def _id(parameters: Mapping[str, Any]) -> str:

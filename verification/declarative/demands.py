@@ -9,6 +9,7 @@ import httpx
 from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck
 from verification.declarative.placeholder_rules import nearest
+from verification.journeys.model import Session
 from verification.journeys.placeholders import SHORTEST_SECRET, variable
 
 
@@ -18,9 +19,16 @@ def names_a_schema(checks: Sequence[DeclaredCheck]) -> bool:
     return any(isinstance(one.step.expect.schema, str) for case in cases for one in (*case.steps, *case.undo))
 
 
-def unknown_sessions(checks: Sequence[DeclaredCheck], known: Mapping[str, object]) -> Iterator[str]:
-    """Yield the checks whose session the description does not have."""
+def unknown_sessions(checks: Sequence[DeclaredCheck], known: Mapping[str, Session]) -> Iterator[str]:
+    """Yield the checks whose session the description does not have, or whose session is the same for each account."""
+    first = next((one for one in known.values() if one.kind != "none"), None)
     for check in checks:
+        session = first if check.session is None else known.get(check.session)
+        if check.needs_second and session is not None and not session.needs_account:
+            yield (
+                f"{check.place}: check {check.name!r} has a step with account: second, but session {session.name!r} is "
+                "opened without an account; write a check for each session"
+            )
         if check.session is not None and check.session not in known:
             hint = nearest(check.session, known) or f"; there are {', '.join(known) or 'none'}"
             yield f"{check.place}: suites/service.yaml has no session {check.session!r} for check {check.name!r}{hint}"

@@ -14,6 +14,7 @@ from verification.contract.openapi import Contract, ContractViolation, explain
 from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
 from verification.http.client import Received, curl_for
+from verification.http.cookies import ask_alone
 from verification.http.pool import Stopped, Turn
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
 from verification.journeys.model import Expectation
@@ -37,7 +38,7 @@ def _ignore(name: str, response: httpx.Response, expect: Expectation) -> None:
 class Asker:
     """Plays the steps of a case against one address.
 
-    ``session`` holds the headers of the session. ``answered`` is called with the step's name, each step's last answer and its
+    ``session`` holds the headers of the session, ``second`` those of the second account's. ``answered`` is called with the step's name, each step's last answer and its
     expectation. ``turn`` paces the requests.
     """
 
@@ -46,6 +47,7 @@ class Asker:
     session: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered: Callable[[str, httpx.Response, Expectation], None] = _ignore
     turn: Turn = field(default_factory=Turn)
+    second: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def play(self, check: DeclaredCheck, case: Case, values: Values) -> list[httpx.Response]:
         """Send every step and return the answers. Raise CheckFailed at the first unexpected one.
@@ -90,7 +92,8 @@ class Asker:
         self, check: DeclaredCheck, declared: DeclaredStep, values: Values, *, undo: bool = False
     ) -> httpx.Response:
         try:
-            prepared = prepare(declared.step, values, {**_ACCEPT, **self.session})
+            session = self.second if declared.second else self.session
+            prepared = prepare(declared.step, values, {**_ACCEPT, **session})
         except OSError as error:
             raise CheckFailed(f"{check.file}:{declared.line}: a file cannot be read: {error.strerror}") from None
         begin = f"{check.file}:{declared.line}: {_named(declared)}{prepared.method} {prepared.path}"
@@ -113,7 +116,7 @@ class Asker:
         started, asked = self.turn.now(), 0
         while True:
             asked += 1
-            response = self._send(prepared, begin, undo=undo)
+            response = self._send(declared, prepared, begin, undo=undo)
             wrong = list(_mismatches(prepared.expect, response, self.contract))
             until = declared.until
             if not wrong or until is None:
@@ -122,11 +125,13 @@ class Asker:
                 return response, [f"{one}, {asked} times in {until.within_s:g} s" for one in wrong]
             self.turn.sleep(until.every_s, undo=undo)
 
-    def _send(self, prepared: Prepared, begin: str, *, undo: bool) -> httpx.Response:
+    def _send(self, declared: DeclaredStep, prepared: Prepared, begin: str, *, undo: bool) -> httpx.Response:
         if self.turn.cancelled and not undo:
             raise CheckFailed(f"{begin}: {_STOPPED}")
         try:
             with self.turn.slot(undo=undo):
+                if declared.second:  # without the cookies of the first account
+                    return ask_alone(self.client, prepared.method, prepared.path, prepared.headers, prepared.body)
                 return self.client.request(
                     prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body
                 )

@@ -104,6 +104,9 @@ def _shape(check: Mapping[str, Any]) -> Iterator[Mistake]:
             yield ("undo",), "undo belongs to a check with steps"
     if "signed_in" in check and "as" in check:
         yield ("as",), "a check has signed_in or as, not both"
+    for path, step in steps_of(check):
+        if "account" in step and not check.get("signed_in") and "as" not in check:
+            yield (*path, "account"), "account chooses the user of a session; write signed_in: true or as in the check"
     if "differ" in check and check.get("on") != "both":
         yield ("differ",), "differ has no effect without on: both"
     if check.get("on") == "both" and "steps" in check:

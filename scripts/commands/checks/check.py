@@ -156,7 +156,7 @@ def _refuse_impossible(checks: Sequence[DeclaredCheck], wanted: Wanted, service:
             f"{both.place}: check {both.name!r} compares both colours, and --against names one address",
             hint="Use --against=candidate in an environment where both colours run.",
         )
-    user = next((check for check in checks if check.signed_in or check.session), None)
+    user = next((check for check in checks if check.has_session), None)
     if user is None:
         return
     session = service.signed_in if user.session is None else service.sessions[user.session]
@@ -181,7 +181,7 @@ class _Runner:
         self._places = found
         self._learn = learn
         self._clients: dict[str, httpx.Client] = {}
-        self._sessions: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._sessions: dict[tuple[str, str, SmokeUser | None], Mapping[str, str]] = {}
         self._answers: list[httpx.Response] = []  # of the case that is played
 
     def close(self) -> None:
@@ -223,7 +223,7 @@ class _Runner:
 
     def _play(self, check: DeclaredCheck, case: Case, url: str, timeout_s: float) -> list[httpx.Response]:
         from verification.declarative.demands import clean_up
-        from verification.declarative.judge import Asker
+        from verification.declarative.judge import Asker, CheckFailed
         from verification.http.client import open_client
         from verification.http.cookies import own_cookies
         from verification.journeys.model import Expectation
@@ -232,9 +232,16 @@ class _Runner:
             self._clients[url] = open_client(url, timeout_s=timeout_s)
         client, user = self._clients[url], None
         headers: Mapping[str, str] = {}
-        if check.signed_in or check.session:
+        second: Mapping[str, str] = {}
+        if check.has_session:
             user = self._places.users[0] if self._places.users else None
             headers = self._session(check.session, client, user)
+        if check.needs_second:
+            if len(self._places.users) < 2:
+                raise CheckFailed(
+                    f"{check.place}: check {check.name!r} needs 2 accounts, there is {len(self._places.users)}"
+                )
+            second = self._session(check.session, client, self._places.users[1])
         answers: list[httpx.Response] = []
 
         def answered(step: str, response: httpx.Response, expect: Expectation) -> None:
@@ -244,7 +251,7 @@ class _Runner:
 
         with own_cookies(client):
             try:
-                return Asker(client, self._contract, headers, answered).play(check, case, _values(user))
+                return Asker(client, self._contract, headers, answered, second=second).play(check, case, _values(user))
             finally:
                 for response in answers:
                     if self._contract is not None and not case.undo:
@@ -259,7 +266,7 @@ class _Runner:
         session = self._service.signed_in if name is None else self._service.sessions[name]
         if session is None:
             raise LookupError("refused before")
-        key = (str(client.base_url), session.name)
+        key = (str(client.base_url), session.name, user)
         if key not in self._sessions:
             values = _values(user)
             request = sign_in_request(session, values)
