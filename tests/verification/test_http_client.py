@@ -104,3 +104,20 @@ def test_importing_verification_patches_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "verification.load.run" in modules
+
+
+def test_curl_command_of_a_form() -> None:
+    """A user can send it again; fields with a secret name are variables of the shell."""
+    fields = {"tag": "a b&c", "password": "canary-Form:word", "text": "$HOME `id`"}
+    command = curl_for(httpx.Request("POST", "http://a.example/x", data=fields))
+    assert command.endswith('--data "tag=a+b%26c&password=$PASSWORD&text=%24HOME+%60id%60" http://a.example/x')
+    command = curl_for(httpx.Request("POST", "http://a.example/x", data={"tag": "a"}))
+    assert command.endswith("--data tag=a http://a.example/x")
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    assert "(2 bytes that are not a form)" in curl_for(
+        httpx.Request("POST", "http://a.example/x", headers=kind, content=b"\xff=")
+    )
+    assert "(3 bytes that are not a form)" in curl_for(
+        httpx.Request("POST", "http://a.example/x", headers=kind, content=b"abc")
+    )
+    assert "bytes of a form)" in curl_for(httpx.Request("POST", "http://a.example/x", data={"a": "b" * 9999}))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.parse import parse_qsl, quote_plus
 
 import httpx
 
@@ -281,6 +282,8 @@ def _body_of(request: httpx.Request) -> str:
         return '"@body"'
     if not raw:
         return ""
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return _form_of(raw)
     try:
         value = json.loads(raw)
     except (
@@ -294,6 +297,24 @@ def _body_of(request: httpx.Request) -> str:
     if len(text) > _LONGEST_BODY:
         return shlex.quote(f"({len(raw)} bytes of JSON)")
     return _double_quoted(text, names) if names else shlex.quote(text)
+
+
+def _form_of(raw: bytes) -> str:
+    """Return the fields of a form for ``--data``, its secret ones as shell variables; the number of bytes if it is no form."""
+    try:
+        fields = parse_qsl(raw.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        return shlex.quote(f"({len(raw)} bytes that are not a form)")
+    if len(raw) > _LONGEST_BODY:
+        return shlex.quote(f"({len(raw)} bytes of a form)")
+    names: set[str] = set()
+    pairs = [
+        (quote_plus(name), _variable(name, names) if is_secret_name(name) else quote_plus(value))
+        for name, value in fields
+    ]
+    text = "&".join(f"{name}={value}" for name, value in pairs)
+    # quote_plus leaves nothing that a shell reads, so that only our own variables have a dollar sign.
+    return f'"{text}"' if names else shlex.quote(text)
 
 
 def _hide(value: Any, names: set[str]) -> Any:
