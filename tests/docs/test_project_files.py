@@ -64,10 +64,10 @@ def missing_targets(text: str, makefile: str) -> list[str]:
 
 
 def lint_commands(makefile: str) -> list[str]:
-    """Return the commands of the Makefile's target ``lint``, with the variables of the virtual environment expanded."""
-    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
-    assert recipe is not None, "the Makefile has no target lint"
-    commands = [line.strip().removeprefix("@") for line in recipe[1].splitlines()]
+    """Return the commands of the Makefile's targets ``style`` and ``lint``, with the variables of the virtual environment expanded."""
+    recipes = re.findall(r"^(?:style|lint):.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
+    assert len(recipes) == 2, "the Makefile has no target lint, or none called style"
+    commands = [line.strip().removeprefix("@") for recipe in recipes for line in recipe.splitlines()]
     return [command.replace("$(BIN)", ".venv/bin") for command in commands]
 
 

@@ -155,7 +155,7 @@ class Endpoint:
             "log_dir": str(self.folder / "logs"),
             "ingress_dir": str(self.folder / "ingress"),
             "edge_route_file": str(self.folder / "edge" / "route"),
-            "start_timeout_s": 6,
+            "start_timeout_s": 30,
             "release_timeout_s": 120,
             "drain_s": 0.1,
             "stop_grace_s": 2,

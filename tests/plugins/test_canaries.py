@@ -157,7 +157,7 @@ def test_no_secret_in_an_internal_error(project: Project) -> None:
     run = project.run()
     assert run.code == 3, run.output
     assert "RuntimeError: [redacted]" in run.output
-    assert "ROLLED BACK: " in (run.folder / "report.html").read_text()
+    assert "INTERNAL ERROR: " in (run.folder / "report.html").read_text()
     assert leaks(project, run) == []
 
 

@@ -366,6 +366,7 @@ def ledger(
     shopping: Shopping, servers: Servers, *args: str, algorithm: str = "RS256"
 ) -> tuple[int, str, dict[str, Any]]:
     """Verify the service of the tokens: its auth gate, with two clients."""
+    servers.algorithm = algorithm
     text = described(servers.token_url, f"token: {{format: jwt, algorithm: {algorithm}}}")
     (shopping.path / "suites" / "service.yaml").write_text(text)
     clients = [{"client_id": one.email, "client_secret": one.password} for one in (CLIENT, OTHER)]

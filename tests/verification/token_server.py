@@ -43,12 +43,13 @@ journeys:
 class Servers:
     """Both servers. ``status`` other than 200 makes the token endpoint fail, with the request and a secret in its answer.
 
-    ``believes``: the service takes every token for a good one, whoever signed it. ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``. ``requests``: the forms that came to the
+    ``algorithm`` stands in the header of tokens. ``believes``: the service takes every token for a good one, whoever signed it. ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``. ``requests``: the forms that came to the
     endpoint, with the client. ``refused`` counts requests to the service without a valid token.
     """
 
     def __init__(self) -> None:
         self.status = 200
+        self.algorithm = "HS256"
         self.lifetime_s: float | None = 3600
         self.requests: list[dict[str, str]] = []
         self.valid: dict[str, str] = {}
@@ -118,9 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif known.get(name) != form.get("client_secret"):
             self._answer(401, {"error": "invalid_client"})
         else:
-            token = forge(
-                {"sub": name, "exp": int(time.time()) + 3600, "jti": secrets.token_hex(8)}, "canary-signing-key"
-            )
+            claims = {"sub": name, "exp": int(time.time()) + 3600, "jti": secrets.token_hex(8)}
+            token = forge(claims, "canary-signing-key", servers.algorithm)
             with servers.lock:
                 servers.valid[token] = name
             lifetime = {} if servers.lifetime_s is None else {"expires_in": servers.lifetime_s}
