@@ -20,7 +20,7 @@ from deployment.evidence.archive import NOWHERE
 from deployment.evidence.data.details import REASONS, SERIES, reasons_line
 from deployment.evidence.intoto.configuration import SETTINGS, inputs
 from deployment.evidence.report import GOOD, REPORT_FILE, VERDICTS
-from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
+from deployment.evidence.verdict import LIVE, CheckOutcome, CheckResult, GateResult, in_report_order
 from deployment.files import problem_of
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
@@ -207,11 +207,14 @@ class Coordinator(RunState):
         return not self._stopped
 
     def has_cut_short(self, report: pytest.TestReport) -> bool:
-        """Return whether a signal, or a check that ended pytest, stopped this check on its worker.
+        """Return whether the end of the run decided this check's result, on its worker: then it counts as not run.
 
-        xdist reports that as a crash, but the release did not fail the check, so it counts as not run.
+        A signal, or a check that ended pytest, stops other checks, which xdist reports as a crash. A check of the live domain
+        that was still running when traffic went back may have asked the previous release.
         """
-        return report.when == CRASHED and bool(self._interrupted or self._signals.received)
+        if report.when == CRASHED:
+            return bool(self._interrupted or self._signals.received)
+        return self._tally.expected.get(report.nodeid) == LIVE and getattr(report, "stop", 0.0) > self._stopped_at
 
     def record(self, report: pytest.TestReport) -> None:
         """Count one report of a check; the check passes only if its setup, call and teardown all passed."""

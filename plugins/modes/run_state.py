@@ -9,6 +9,7 @@ import getpass
 import platform
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -99,6 +100,7 @@ class RunState:
         "_state",
         "_state_key",
         "_stopped",
+        "_stopped_at",
         "_suites",
         "_tally",
         "_terminal",
@@ -136,6 +138,7 @@ class RunState:
         self._reason: Reason | None = None
         self._remedy: str | None = None
         self._stopped = False
+        self._stopped_at = float("inf")
         self._internal_error = False
         self._interrupted = False
         self._nothing_collected = False
@@ -430,6 +433,7 @@ class RunState:
     def stop(self, reason: Reason) -> None:
         """Hand out no further check. The first reason counts."""
         self._reason = self._reason or reason.cleaned(self._redactor.clean)
+        self._stopped_at = min(self._stopped_at, time.time())
         self._stopped = True
         self._journal.allow_gaps()  # from here on the run only makes the world safe
 

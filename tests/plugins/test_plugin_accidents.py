@@ -56,6 +56,35 @@ def test_a_worker_that_is_lost(project: Project, gate: str, expected: tuple[obje
     assert run.report["reason"].startswith((f"{gate}: test_it", "verify: worker gw", "live: worker gw"))
 
 
+def test_a_check_that_saw_the_way_back_has_no_result(project: Project) -> None:
+    """A lost worker ends the promotion while another worker's check runs: that check's failure says nothing of the release."""
+    begun = project.path / "begun"
+    project.add(
+        "live",
+        f"""
+        import os, pathlib, time
+        BEGUN = pathlib.Path({str(begun)!r})
+        def wait_for(condition):
+            deadline = time.monotonic() + 20
+            while not condition() and time.monotonic() < deadline:
+                time.sleep(0.02)
+        def test_is_lost(client):
+            wait_for(BEGUN.exists)
+            os.kill(os.getpid(), 9)
+        def test_sees_the_way_back(client, promoted):
+            BEGUN.touch()
+            wait_for(lambda: client.get("/health").json()["version"] != promoted.version)
+            assert client.get("/health").json()["version"] == promoted.version
+        """,
+    )
+    run = project.run("-n2")
+    assert run.result == ROLLED_BACK, run.output
+    assert begun.exists(), run.output
+    assert run.gate("live")["outcome"] == "error"
+    assert "FAILED suites/live/test_live_more.py::test_sees_the_way_back" not in run.output
+    assert "test_sees_the_way_back" not in json.dumps(run.report)
+
+
 @pytest.mark.soak
 def test_all_workers_are_lost(project: Project) -> None:
     project.add("health", "\n".join(f"import os\ndef test_{n}(client): os._exit(1)" for n in range(4)))
