@@ -2,7 +2,7 @@
 
 A mutant has one letter changed, one key moved, or one value of another type. Some words stay as they are, because no file and
 no answer can show that they are mistyped: ``private`` of another step, ``live`` and ``weight`` of another journey are what a
-person may mean; a private field without a contract, variables of the embedded service, names.
+person may mean; a private field without a contract, variables of the embedded service, the anchor of a regular expression.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ USERS = ({"email": "ann@a.example", "password": "a-password"}, {"email": "bob@a.
 TOKENS = {"ann@a.example": forge({"sub": "ann"}, "key"), "bob@a.example": forge({"sub": "bob"}, "key")}
 KEY = "an-api-key-of-the-shop"
 VARIABLES = {"SHOP_KEY": KEY}
-KEPT = ("private", "live", "weight", "LEVEL", "info", "private_fields", "surname", "key-of")
+KEPT = ("private", "live", "weight", "LEVEL", "info", "private_fields", "surname", "^")
 SHOP = """
 service: shop
 repository: shop/api

@@ -1,7 +1,7 @@
 """Mutants of valid files of checks: each is refused, fails on a recorded answer, or rejects what the original rejects.
 
 A mutant has one letter changed, one key moved, or one value of another type. The name of a field or header that must be absent
-stays as it is: no recorded answer can show that it is mistyped.
+stays as it is: no recorded answer can show that it is mistyped. So do the anchors of regular expressions, which may be meant.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SECOND = {"Authorization": "Bearer of-the-second-account"}
 OF_HTTPX = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"}
 VARIABLES = {"REGION": "eu-central-1", "SCAN_KEY": "a-long-enough-key"}
 FILES = {"scan.txt": "a scan", "patients.csv": "id,patient,age\nyoung,Ann,4\n"}
-KEPT = ("error", "X-Debug")
+KEPT = ("error", "X-Debug", "^", "+$", ")$")
 SOON = today() + timedelta(days=30)
 
 
