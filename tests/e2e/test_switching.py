@@ -1,4 +1,4 @@
-"""Twenty switches in a row through the real ports, with users who never retry a request.
+"""Many switches in a row through the real ports, with users who never retry a request.
 
 Failure mode 13: errors exactly at the switch.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, this_process
@@ -23,7 +25,6 @@ from tests.e2e import images
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.user import User
 
-SWITCHES = 20
 USERS = 3
 
 
@@ -52,7 +53,10 @@ def _held(ports: Ports) -> Iterator[Holder]:
         ports.lease.release(holder)
 
 
-def test_no_request_is_lost(either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], tmp_path: Path) -> None:
+@pytest.mark.parametrize("switches", [8, pytest.param(20, marks=pytest.mark.soak)])
+def test_no_request_is_lost(
+    either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], tmp_path: Path, switches: int
+) -> None:
     """Both colours run; each switch is read back and confirmed; no request fails, and both colours answer users."""
     with either_sandbox.world() as world, _held(world.ports) as holder:
         ports = world.ports
@@ -66,7 +70,7 @@ def test_no_request_is_lost(either_sandbox: Sandbox, user_of: Callable[[Sandbox]
         }
         users = [user_of(either_sandbox) for _ in range(USERS)]
         with users[0], users[1], users[2]:
-            for number in range(SWITCHES):
+            for number in range(switches):
                 seen = ports.router.observe()
                 to = there[Colour.GREEN if number % 2 == 0 else Colour.BLUE]
                 found = write(ports, steps, holder, seen, to)
@@ -77,9 +81,9 @@ def test_no_request_is_lost(either_sandbox: Sandbox, user_of: Callable[[Sandbox]
             timeout_s=60,
             waiting_for=lambda: "green to stop",
         )
-    print(f"{sum(user.seen.requests for user in users)} requests over {SWITCHES} switches")
+    print(f"{sum(user.seen.requests for user in users)} requests over {switches} switches")
     for user in users:
         assert user.seen.failures == []
         assert user.seen.last_by.keys() == {images.OLD, images.NEW}
-        assert user.seen.requests > SWITCHES
+        assert user.seen.requests > switches
     either_sandbox.assert_live("blue", images.OLD)

@@ -51,6 +51,8 @@ NOT_A_PASS = {
     "promoted too early": "def test_it(promoted): pass",
     "baked too early": "def test_it(baked): pass",
 }
+ALONE = ("fails", "skip", "teardown")
+"""In a run of their own also without the soak; the others of NOT_A_PASS are then in one run."""
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
@@ -67,7 +69,9 @@ def test_all_good(project: Project, workers: str) -> None:
     assert run.report["promotion"]["failed"] == 0
 
 
-@pytest.mark.parametrize("what", NOT_A_PASS)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=() if what in ALONE else pytest.mark.soak) for what in NOT_A_PASS]
+)
 def test_anything_but_a_pass_rejects(project: Project, what: str) -> None:
     project.add("endpoints", NOT_A_PASS[what])
     run = project.run()
@@ -79,10 +83,12 @@ def test_anything_but_a_pass_rejects(project: Project, what: str) -> None:
     assert run.gate("live")["outcome"] == "not_run"
 
 
-def test_anything_but_a_pass_rejects_with_workers(project: Project) -> None:
+@pytest.mark.parametrize("options", [("-n0",), ("-n2", "--dist=loadscope")], ids=["one process", "workers"])
+def test_each_of_them_is_counted(project: Project, options: tuple[str, ...]) -> None:
+    """All of them in one run: each is a failed check."""
     for number, source in enumerate(NOT_A_PASS.values()):
         project.suite("endpoints", source, f"number_{number}")
-    run = project.run("-n2", "--dist=loadscope")
+    run = project.run(*options)
     assert run.result == REJECTED, run.output
     assert run.gate("endpoints")["checks"] == len(NOT_A_PASS) + 1
     assert run.gate("endpoints")["failed"] == len(NOT_A_PASS)
@@ -97,8 +103,14 @@ def test_a_failure_in_any_gate_rejects(project: Project, gate: str) -> None:
     assert run.gate(gate)["outcome"] == "failed"
 
 
-@pytest.mark.parametrize("what", ["fails", "teardown", "skip", "xfail", "subtest"])
-@pytest.mark.parametrize("after", ["promoted", "baked"])
+@pytest.mark.parametrize(
+    ("what", "after"),
+    [
+        *((what, "promoted") for what in ("fails", "teardown", "skip", "xfail", "subtest")),
+        ("fails", "baked"),
+        *(pytest.param(what, "baked", marks=pytest.mark.soak) for what in ("teardown", "skip", "xfail", "subtest")),
+    ],
+)
 def test_anything_but_a_pass_after_the_switch_rolls_back(project: Project, what: str, after: str) -> None:
     source = NOT_A_PASS[what].replace("def test_it(", f"def test_it({after}, ").replace(", )", ")")
     project.add("live", source)
