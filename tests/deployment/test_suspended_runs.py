@@ -32,7 +32,7 @@ def suspended(command: Command, *calls: int) -> Command:
     return Command(command.kind, command.here, command.passes, harmed=command.harmed, faults=faults)
 
 
-@pytest.mark.parametrize("other", [Kind.DEPLOY, Kind.RECOVER])
+@pytest.mark.parametrize("other", [Kind.DEPLOY, pytest.param(Kind.RECOVER, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("run", SUSPENDED_RUNS)
 def test_suspended_run_does_no_harm_after_a_takeover(run: str, other: Kind, tmp_path: Path) -> None:
     """The other run recovers the first one and may deploy. Then the first one stops nothing and moves no traffic."""

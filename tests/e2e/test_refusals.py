@@ -23,8 +23,8 @@ REFUSALS = {
 }
 
 
-# tests/plugins tries all of them in milliseconds; here two run as processes, as a user types them.
-TYPED = {"unknown tag", "-k"}
+# tests/plugins tries all of them in milliseconds; here one runs as a process, as a user types it.
+TYPED = {"unknown tag"}
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_refused(up_sandbox: Sandbox, case: str) -> None:
     ("options", "code"),
     [
         pytest.param(["--collect-only", "-q"], 0, marks=pytest.mark.soak),
-        (["--collect-only", "-q", "--target=green"], 0),
+        pytest.param(["--collect-only", "-q", "--target=green"], 0, marks=pytest.mark.soak),
         (["tests/verification/test_statistics.py", "-q", "-p", "no:cacheprovider"], 0),
         (["--target=green", "--plan"], 0),
         pytest.param(["--target=green", "--plan", "--image-tag=9.9.9"], 4, marks=pytest.mark.soak),
-        (["--target=blue", "--plan"], 4),
+        pytest.param(["--target=blue", "--plan"], 4, marks=pytest.mark.soak),
     ],
     ids=["collect", "collect a deployment", "ordinary", "plan", "plan of an unknown tag", "plan for the live colour"],
 )
@@ -72,6 +72,7 @@ def test_rollback_without_a_promotion(up_sandbox: Sandbox) -> None:
     assert "no promotion can be undone" in ran.output
 
 
+@pytest.mark.soak
 def test_recover_without_a_deployment(up_sandbox: Sandbox) -> None:
     """`recover` with nothing to do succeeds, also if it is repeated."""
     for _ in range(2):

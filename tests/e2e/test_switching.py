@@ -53,7 +53,7 @@ def _held(ports: Ports) -> Iterator[Holder]:
         ports.lease.release(holder)
 
 
-@pytest.mark.parametrize("switches", [8, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("switches", [4, pytest.param(20, marks=pytest.mark.soak)])
 def test_no_request_is_lost(
     either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], tmp_path: Path, switches: int
 ) -> None:

@@ -100,6 +100,7 @@ def private_homes() -> list[Path]:
     return list(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*"))  # noqa: S108  # only read
 
 
+@pytest.mark.soak
 def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         outputs = list(pool.map(lambda _: cloud.up(state, registry, SERVED), range(3)))

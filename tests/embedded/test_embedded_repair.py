@@ -116,6 +116,7 @@ def data_is_kept(before: dict[str, Any], data: Callable[[], dict[str, Any]]) -> 
     return True
 
 
+@pytest.mark.soak
 def test_a_hanging_process_is_reported_and_replaced(running: Any) -> None:
     victim = the(running, "valkey")
     assert victim.pid is not None
@@ -162,6 +163,7 @@ def test_a_conditional_write_that_was_answered_survives_a_kill_of_moto(running: 
     dynamodb.delete_item(TableName=table, Key=key)
 
 
+@pytest.mark.soak
 def test_evidence_that_was_stored_survives_a_kill_of_moto(running: Any) -> None:
     s3, place = running.client("s3"), {"Bucket": running.outputs.audit_bucket, "Key": "test/one/audit.jsonl"}
     s3.put_object(**place, Body=b"line", IfNoneMatch="*")

@@ -131,7 +131,7 @@ def leaks(project: Project, run: Outcome) -> list[str]:
     [
         ("-n0", "-s", *EVERYTHING),
         pytest.param(("-n2", "-s", *EVERYTHING), marks=pytest.mark.soak),
-        ("-n2", *EVERYTHING),
+        pytest.param(("-n2", *EVERYTHING), marks=pytest.mark.soak),
         pytest.param(("-n0", *EVERYTHING), marks=pytest.mark.soak),
         pytest.param(("-n0", "--capture=sys", "-v"), marks=pytest.mark.soak),
         pytest.param(("-n0", "--capture=tee-sys"), marks=pytest.mark.soak),

@@ -31,7 +31,7 @@ def test_a_check_that_ends_the_run(project: Project, gate: str, how: str) -> Non
     ("gate", "how"),
     [
         pytest.param("endpoints", "raise KeyboardInterrupt", marks=pytest.mark.soak),
-        ("live", "pytest.exit('enough')"),
+        pytest.param("live", "pytest.exit('enough')", marks=pytest.mark.soak),
     ],
 )
 def test_a_check_that_ends_its_worker(project: Project, gate: str, how: str) -> None:
@@ -144,6 +144,7 @@ def test_a_plugin_that_raises(project: Project, gate: str, hook: str, workers: s
     assert run.result == result_of(3, gate), run.output
 
 
+@pytest.mark.soak
 def test_a_plugin_that_raises_in_a_worker(project: Project) -> None:
     project.plugin(HOOKS["in a worker"].format(gate="live"))
     run = project.run("-n2")
@@ -205,6 +206,7 @@ def test_garbage_of_a_check_is_reported_and_fails_no_check(
     assert expected in run.output
 
 
+@pytest.mark.soak
 def test_garbage_of_the_last_check_does_not_change_the_exit_code(project: Project) -> None:
     """Nothing changes the exit code after the verdict, pytest's own final garbage collection included."""
     project.add("live", LEAKS.replace("(client)", "(client, baked)"))
@@ -243,7 +245,8 @@ def test_next_run_completes_the_report_of_a_dead_run(project: Project) -> None:
     assert run.folder.resolve() != dead, "`latest` must be this run's report"
 
 
-@pytest.mark.parametrize("options", [(), pytest.param(("-n2",), marks=pytest.mark.soak)], ids=["alone", "workers"])
+@pytest.mark.soak
+@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "workers"])
 def test_temporary_files_of_other_runs_are_kept(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
