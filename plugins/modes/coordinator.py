@@ -214,7 +214,9 @@ class Coordinator(RunState):
         """
         if report.when == CRASHED:
             return bool(self._interrupted or self._signals.received)
-        return self._tally.expected.get(report.nodeid) == LIVE and getattr(report, "stop", 0.0) > self._stopped_at
+        known = report.nodeid in self._tally.results  # such as of the check that stopped the run, before its teardown
+        live = self._tally.expected.get(report.nodeid) == LIVE
+        return live and not known and getattr(report, "stop", 0.0) > self._stopped_at
 
     def record(self, report: pytest.TestReport) -> None:
         """Count one report of a check; the check passes only if its setup, call and teardown all passed."""

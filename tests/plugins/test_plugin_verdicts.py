@@ -114,10 +114,11 @@ def test_a_failure_in_any_gate_rejects(project: Project, gate: str) -> None:
 def test_anything_but_a_pass_after_the_switch_rolls_back(project: Project, what: str, after: str) -> None:
     source = NOT_A_PASS[what].replace("def test_it(", f"def test_it({after}, ").replace(", )", ")")
     project.add("live", source)
-    run = project.run()
+    run = project.run("-rs")
     assert run.result == ROLLED_BACK, run.output
     assert run.report["reason"].startswith("live: test_it")
     assert run.report["rollback"]["reason"] == run.report["reason"]
+    assert "the run was stopped while this check ran" not in run.output
 
 
 def test_gate_without_requests_fails(project: Project) -> None:
