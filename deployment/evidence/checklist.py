@@ -120,6 +120,8 @@ def _gate(name: str, records: Sequence[Record]) -> Finding:
         case "incomplete":
             ran = f"{gate['ran']} of {gate['checks']} checks ran, and passed, before the run was stopped"
             return State.OPEN, f"gate {name} is incomplete: {ran}"
+    if not gate["failed"]:
+        return State.FAILED, f"gate {name}: {gate['outcome']}, although none of its checks failed"
     return State.FAILED, f"gate {name}: {gate['outcome']}, {gate['failed']} of {gate['checks']} checks did not pass"
 
 

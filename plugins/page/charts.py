@@ -249,7 +249,7 @@ def load(series: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, Spec]:
 # -- the bake ----------------------------------------------------------------------------------------------------------
 
 
-def bake(series: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, Spec]:
+def bake(series: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, Spec]:
     """Return the sentence and the picture of the bake: each statistic of the watch as a share of its limit."""
     rows = [
         {"t": t, "share": share, "of": name} for name, points in series["statistics"].items() for t, share in points
@@ -269,7 +269,9 @@ def bake(series: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, Spec]:
         "encoding": {"y": _number("share", None)},
     }
     highest = max((row["share"] for row in rows), default=0)
-    says = f"At 1 (the dashed line) the watch rolls back; the highest value was {highest:.2f}."
+    says = f"At 1 (the dashed line) one of these values rolls back; the highest was {highest:.2f}."
+    if data["report"]["verdict"] == "rolled_back" and highest < 1:
+        says += " None of them rolled back: the reason above names the limit that did."
     return says, {"height": 160, "data": _values(rows), "layer": [lines, limit]}
 
 

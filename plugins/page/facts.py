@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plugins.page.view import absent, duration, records, timestamp, traffic_moves, waived
 
 # Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
+_LIVE_COLOUR = re.compile(r"lease: (blue|green) is live: a release cannot")
+"""How a run is refused that names the live colour; see ``deployment.errors``."""
 _UNWATCHED_S = 15
 # So many names stand in a list of names.
 _NAMES = 5
@@ -69,7 +72,13 @@ def live_now(data: Mapping[str, Any]) -> str:
     """Return what is live, or what is known about it."""
     if data["live"]:
         return str(data["live"])
-    if data["report"]["verdict"] in ("refused", *VERIFICATIONS):
+    if data["report"]["verdict"] == "refused":
+        named = _LIVE_COLOUR.match(str(data["report"]["reason"]))
+        known = (
+            f"{named[1]}, whose version the run did not read" if named else "what was live before; the run did not ask"
+        )
+        return f"{known}: it touched nothing"
+    if data["report"]["verdict"] in VERIFICATIONS:
         return "unchanged; the run did not ask what is live"
     switched = traffic_moves(data)
     return f"unknown; last switched to {switched[-1]['data']['colour']}" if switched else "unknown"

@@ -213,6 +213,9 @@ def groups(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         gate = named.setdefault(check["gate"], {"name": check["gate"], "outcome": "", "checks": 0, "rows": []})
         gate["rows"].append({**check, "name": short_name(check["id"]), "text": row_text(check)})
     for gate in named.values():
+        for row in gate["rows"]:
+            if row["outcome"] == "not_run" and gate["outcome"] == "failed" and not gate["failed"]:
+                row["text"] = f"it had not ended when its gate failed: {gate['reason']}"
         gate["rows"].sort(key=lambda row: (row["outcome"] not in BAD, row["outcome"] == "passed"))
     return list(named.values())
 
@@ -237,9 +240,10 @@ def value_text(value: Mapping[str, Any]) -> str:
 
 
 def gate_text(gate: Mapping[str, Any]) -> str:
-    """Return a gate's outcome in the strip beside its mark: ``5 of 5``, ``2 of 8 failed, waived``, ``not run, 0 of 12``."""
+    """Return a gate's outcome in the strip beside its mark: ``5 of 5``, ``2 of 8 failed, waived``, ``incomplete, 4 of 6 ran``."""
     checks, failed = gate["checks"], gate.get("failed", 0)
-    count = f"{failed:,} of {checks:,} failed" if failed else f"{gate.get('ran', checks):,} of {checks:,}"
+    word = "" if gate["outcome"] in ("passed", "not_run") else " ran"
+    count = f"{failed:,} of {checks:,} failed" if failed else f"{gate.get('ran', checks):,} of {checks:,}{word}"
     said = gate["outcome"] == "passed" or (failed and gate["outcome"] == "failed")
     outcome = "" if said else gate["outcome"].replace("_", " ")
     parts = [outcome, count if checks else ""]

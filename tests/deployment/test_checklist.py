@@ -110,6 +110,8 @@ def test_all_proofs_of_an_item_must_hold() -> None:
     entry = Entry("during", "one", "One", ("step provision", "gate database"))
     both = (step("provision", "passed"), gate("database", "failed", 2))
     assert outcome(entry, *both) == ("failed", "gate database: failed, 2 of 5 checks did not pass")
+    harmed = (step("provision", "passed"), gate("database", "failed", 0))
+    assert outcome(entry, *harmed) == ("failed", "gate database: failed, although none of its checks failed")
     assert outcome(entry, step("provision", "passed"))[0] == "open"
 
 

@@ -91,7 +91,7 @@ def test_labels_of_switches_do_not_cover_each_other() -> None:
         ({"outcome": "failed", "failed": 1}, "1 of 8 failed"),
         ({"outcome": "failed", "failed": 1, "waived": "known", "required": False}, "1 of 8 failed, waived, advisory"),
         ({"outcome": "error", "failed": 2, "checks": 9868}, "error, 2 of 9,868 failed"),
-        ({"outcome": "incomplete", "ran": 3}, "incomplete, 3 of 8"),
+        ({"outcome": "incomplete", "ran": 3}, "incomplete, 3 of 8 ran"),
         ({"outcome": "absent", "checks": 0}, "absent"),
     ],
 )
@@ -147,7 +147,26 @@ def test_each_series_has_a_picture_that_the_policy_allows() -> None:
     assert says["availability"].startswith("6 requests in 2 seconds, 1 failed")
     assert "GET /a, kept: 1.20 times live's time (95 %: 1.10 to 1.30), limit 1.25 times" in says["latency"]
     assert "21 requests in 2 s, 1 failed" in says["load"]
-    assert "the highest value was 0.40" in says["bake"]
+    assert says["bake"].endswith("rolls back; the highest was 0.40.")
+
+
+def test_a_check_that_had_not_ended_when_its_gate_failed_says_so() -> None:
+    live = {"name": "live", "outcome": "failed", "failed": 0, "checks": 2, "reason": "bake: requests failed"}
+    checks = [
+        {"id": "live::a", "gate": "live", "outcome": "passed"},
+        {"id": "live::bake", "gate": "live", "outcome": "not_run"},
+    ]
+    (found,) = view.groups(data(gates=[live], checks=checks))
+    assert [row["text"] for row in found["rows"]] == [
+        "it had not ended when its gate failed: bake: requests failed",
+        "",
+    ]
+
+
+def test_a_rollback_that_the_watch_did_not_decide_is_said() -> None:
+    back = {**data()["report"], "verdict": "rolled_back"}
+    found = charts.pictures(data(series={"bake": SERIES["bake"]}, report=back))
+    assert "None of them rolled back: the reason above names the limit that did." in found[0].says
 
 
 def test_a_picture_that_cannot_be_drawn_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
