@@ -1,4 +1,4 @@
-"""The script that `make test` starts the tests with: their temporary files are in memory where that is possible."""
+"""The script that starts the tests for `make test`, with their temporary files in memory if there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The type check, as a test: it needs one core for a minute, and other tests run meanwhile."""
+"""The type check as a test, so that other tests run beside it: it needs one core for a minute."""
 
 from __future__ import annotations
 

@@ -69,15 +69,13 @@ def command(data: Mapping[str, Any]) -> Sequence[str]:
 
 
 def live_now(data: Mapping[str, Any]) -> str:
-    """Return what is live, or what is known about it."""
+    """Return the live release, or as much of it as the run knows."""
     if data["live"]:
         return str(data["live"])
     if data["report"]["verdict"] == "refused":
-        named = _LIVE_COLOUR.match(str(data["report"]["reason"]))
-        known = (
-            f"{named[1]}, whose version the run did not read" if named else "what was live before; the run did not ask"
-        )
-        return f"{known}: it touched nothing"
+        if named := _LIVE_COLOUR.match(str(data["report"]["reason"])):
+            return f"{named[1]}; the run did not read its version, and touched nothing"
+        return "the same release as before; the run did not ask, and touched nothing"
     if data["report"]["verdict"] in VERIFICATIONS:
         return "unchanged; the run did not ask what is live"
     switched = traffic_moves(data)

@@ -115,7 +115,7 @@ def test_the_first_screen_has_the_answers(
     assert facts["Began"].startswith(report["started_at"][:19].replace("T", " "))
     assert facts["Where"].startswith(report["environment"])
     unknown = {
-        "refused": "what was live before; the run did not ask: it touched nothing",
+        "refused": "the same release as before; the run did not ask, and touched nothing",
         "rollback_failed": "unknown; last switched to green",
     }
     assert facts["Live now"] == (data["live"] or unknown[report["verdict"]])

@@ -130,7 +130,7 @@ def test_what_is_known_about_the_live_release() -> None:
     assert facts.live_now(data() | {"live": "telehealth-api:1.1.0 on green"}) == "telehealth-api:1.1.0 on green"
     assert "did not ask" in facts.live_now(data(verdict="refused", reason="settings: no such key") | {"live": None})
     wrong = data(verdict="refused", reason="lease: green is live: a release cannot be deployed to the live colour")
-    assert facts.live_now(wrong | {"live": None}).startswith("green, whose version")
+    assert facts.live_now(wrong | {"live": None}).startswith("green; the run did not read its version")
     failed = data(verdict="rollback_failed") | {"live": None, "journal": [switched(100, "green")]}
     assert facts.live_now(failed) == "unknown; last switched to green"
 
