@@ -1,6 +1,6 @@
 """Every broken release of the tests and many good ones, deployed beside other work: caught, missed, false alarms.
 
-    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--longest 45] [--table]
+    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--longest 45] [--results FILE] [--table]
 
 Whole deployments with the shipped settings on the embedded environment, beside `--busy` processes that only use the CPU. A broken
 release is caught if it is rejected or rolled back, by an intended gate or by another one; a good release must be promoted. Each
@@ -67,9 +67,9 @@ def collection() -> list[Broken]:
     return list({one.fault.name: one for one in found}.values())
 
 
-def read(since: str | None) -> list[Line]:
+def read(results: Path, since: str | None) -> list[Line]:
     """Return the results that count: those of this commit, or all that are not older than ``since``."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    text = results.read_text(encoding="utf-8") if results.exists() else ""
     lines = [json.loads(line) for line in text.splitlines()]
     if since is not None:
         return [line for line in lines if line["at"] >= since]
@@ -77,7 +77,7 @@ def read(since: str | None) -> list[Line]:
     return [line for line in lines if line["commit"] == now]
 
 
-def deploy(sandbox: Sandbox, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
+def deploy(sandbox: Sandbox, tag: str, release: str, meant_for: Sequence[str], options: argparse.Namespace) -> Line:
     """Deploy a release to the idle colour; append the result to the file and return it."""
     ran = sandbox.pytest("--target=auto", f"--image-tag={tag}")
     line = {
@@ -85,18 +85,19 @@ def deploy(sandbox: Sandbox, tag: str, release: str, meant_for: Sequence[str], b
         "commit": tree(),
         "release": release,
         "meant_for": list(meant_for),
-        "busy": busy,
+        "busy": options.busy,
         "load": round(os.getloadavg()[1], 1),
-        **_facts(ran),
+        **facts(ran),
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", encoding="utf-8") as file:
+    options.results.parent.mkdir(exist_ok=True)
+    with options.results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     print(f"{release}: {line['verdict']} by {line['by']} after {line['verify_s']} s: {line['reason']}", flush=True)
     return line
 
 
-def _facts(ran: CommandResult) -> dict[str, Any]:
+def facts(ran: CommandResult) -> dict[str, Any]:
+    """Return what a result line says of a deployment that has ended."""
     if ran.report is None:
         return {
             "verdict": "none",
@@ -123,7 +124,7 @@ def _facts(ran: CommandResult) -> dict[str, Any]:
 
 def _to_the_verdict(ran: CommandResult) -> float:
     """Return the seconds from the start of the run to its decision to reject or roll back, else to its end."""
-    decided = [line["at"] for line in ran.journal("decided")] or [ran.facts["finished_at"]]
+    decided = [line["time"] for line in ran.journal("decided")] or [ran.facts["finished_at"]]
     began = datetime.fromisoformat(ran.facts["started_at"])
     return round((datetime.fromisoformat(decided[0]) - began).total_seconds(), 1)
 
@@ -141,7 +142,7 @@ def environment(registry: Path) -> Iterator[Sandbox]:
 def run(options: argparse.Namespace) -> None:
     """Deploy the releases that have no result yet, until the time is over."""
     end = time.monotonic() + options.seconds
-    known = Counter(line["release"] for line in read(options.since))
+    known = Counter(line["release"] for line in read(options.results, options.since))
     broken = [one for one in collection() if options.broken and one.fault.name not in known]
     good = options.good - known[GOOD]
     with tempfile.TemporaryDirectory(prefix="gates-") as folder, busy_processes(options.busy):
@@ -149,7 +150,7 @@ def run(options: argparse.Namespace) -> None:
         registry = make_registry(Path(folder, "registry"), [one.fault for one in broken])
         for one in (one for one in broken if one.alone and time.monotonic() < end):
             with environment(registry) as sandbox:
-                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options.busy)
+                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options)
         together = [one for one in broken if not one.alone]
         if time.monotonic() > end or not (together or good > 0):
             return
@@ -157,9 +158,9 @@ def run(options: argparse.Namespace) -> None:
             for one in together:
                 if time.monotonic() > end:
                     return
-                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options.busy)
+                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options)
             while good > 0 and time.monotonic() < end:
-                deploy(sandbox, images.NEW, GOOD, (), options.busy)
+                deploy(sandbox, images.NEW, GOOD, (), options)
                 good -= 1
 
 
@@ -228,11 +229,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=280.0)
     parser.add_argument("--since")
     parser.add_argument("--longest", type=float)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if not options.table:
         run(options)
-    lines = read(options.since)
+    lines = read(options.results, options.since)
     good = table(lines)
     if options.longest is not None:
         good = times(lines, options.longest) and good

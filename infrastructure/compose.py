@@ -140,14 +140,14 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     state = _usable_state(settings.project)
     try:
         cloud.refuse_strangers(state)
-        cloud.refuse_other_environment(state, _platform(settings), _served(settings).stores)
+        cloud.refuse_other_environment(state, _platform(settings), served(settings).stores)
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
             if cloud.up_for(
                 run_id,
                 state,
                 embedded_registry(settings),
-                _served(settings),
+                served(settings),
                 progress=progress,
                 platform=_platform(settings),
             ):
@@ -162,7 +162,7 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     return False
 
 
-def _served(settings: Settings) -> cloud.Served:
+def served(settings: Settings) -> cloud.Served:
     """Return what an embedded environment serves, from the description of the service."""
     service = service_of(settings)
     path = service.health.step.request.path
@@ -192,7 +192,7 @@ def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
         outputs = cloud.up(
             _usable_state(settings.project),
             embedded_registry(settings),
-            _served(settings),
+            served(settings),
             image_tag=image_tag,
             progress=progress,
             platform=_platform(settings),
@@ -434,8 +434,8 @@ def _embedded_connection(outputs: cloud.Outputs) -> Connection:
 
 def _embedded_estate(settings: Settings) -> Estate:
     try:
-        served = _served(settings)
-        cloud.refuse_other_environment(settings.project.embedded_state, _platform(settings), served.stores)
+        wanted = served(settings)
+        cloud.refuse_other_environment(settings.project.embedded_state, _platform(settings), wanted.stores)
     except EmbeddedError as error:
         raise Refused(str(error)) from error
     outputs = cloud.outputs(settings.project.embedded_state)
@@ -458,8 +458,8 @@ def _embedded_estate(settings: Settings) -> Estate:
         alarms=tuple(outputs.alarms),
         health_checks=tuple(outputs.route53_health_checks),
         # The environment may run a store that the service no longer has.
-        database_url_secret=outputs.secrets.get("database_url") if "database" in served.stores else None,
-        redis_url=outputs.redis_url if "redis" in served.stores else None,
+        database_url_secret=outputs.secrets.get("database_url") if "database" in wanted.stores else None,
+        redis_url=outputs.redis_url if "redis" in wanted.stores else None,
         rehearsal_hosts=by_colour(outputs.rehearsal_hosts),
         own_secrets=outputs.secrets,
         # An environment that an earlier version created has no such secret.
