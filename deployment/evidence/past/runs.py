@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from deployment.errors import first_line
 from deployment.evidence.report import REPORT_FILE
 from deployment.evidence.sentence import INTERRUPTED, unfinished
@@ -93,7 +95,7 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
             continue
         try:
             found, content = _content(folder / REPORT_FILE)
-            report = json.loads(content)
+            report = _loads(content)
             runs.append(_run(folder.name, report))
             seen[folder.name] = found, {name: report.get(name) for name in HEAD}
         except OSError as error:
@@ -117,7 +119,14 @@ def _content(path: Path) -> tuple[os.stat_result, bytes]:
 
 def parse(name: str, content: bytes) -> Run:
     """Return the run of a report's file. Raises one of ``NOT_A_REPORT`` if it is not the report of the run ``name``."""
-    return _run(name, json.loads(content))
+    return _run(name, _loads(content))
+
+
+def _loads(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:  # it is strict: Python's own writer and reader know lone surrogates and NaN
+        return json.loads(content)
 
 
 def _run(name: str, report: Any) -> Run:
