@@ -206,6 +206,12 @@ class DomainState:
     expires_at: datetime | None
 
 
+DIED = "the run died"
+"""How the reason of a run begins whose process ended before the run did."""
+STOPPED = "the run was stopped before all checks had run"
+_CUT_SHORT = ("interrupted by ", STOPPED, DIED)
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why a run did not succeed: the step or gate, and its error. Reports show ``WHERE: TEXT``."""
@@ -215,6 +221,11 @@ class Reason:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}"
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the run ended early although nothing was found wrong with its release."""
+        return self.text.startswith(_CUT_SHORT)
 
     def with_more(self, text: str) -> Reason:
         """Return the same reason with ``text`` appended."""
@@ -260,6 +271,11 @@ class Notice:
     def gate(self) -> str | None:
         """The step or gate that the reason names, or None."""
         return self.reason.where if self.reason else None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether something else than the release ended the run: a signal, a person, or the death of its process."""
+        return self.reason is not None and self.reason.cut_short
 
 
 class AlarmState(StrEnum):

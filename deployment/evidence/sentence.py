@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployment.evidence.journal import Record
+from deployment.model import Reason
 
 SENTENCES = {
     "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
@@ -18,10 +19,6 @@ SENTENCES = {
 }
 
 INTERRUPTED, INTERNAL_ERROR = "INTERRUPTED", "INTERNAL ERROR"
-DIED = "the run died"
-"""How the reason of a run begins whose process ended before the run did."""
-_CUT_SHORT = ("interrupted by ", "the run was stopped before all checks had run", DIED)
-"""How the reason begins of a run that ended early although nothing was found wrong with its release."""
 _INTERNAL = 3
 
 FROZEN = (
@@ -55,11 +52,11 @@ def unfinished(report: Mapping[str, Any]) -> str | None:
     """
     if report["verdict"] not in ("rejected", "rolled_back", "failed"):
         return None
-    where, _, text = str(report.get("reason")).partition(": ")
-    if text.startswith(_CUT_SHORT):
+    reason = Reason.parse(str(report.get("reason")))
+    if reason.cut_short:
         return INTERRUPTED
     failed = {gate["name"] for gate in report.get("gates", ()) if gate["outcome"] in ("failed", "error")}
-    return INTERNAL_ERROR if report["exit_code"] == _INTERNAL and where not in failed else None
+    return INTERNAL_ERROR if report["exit_code"] == _INTERNAL and reason.where not in failed else None
 
 
 def headline(data: Mapping[str, Any]) -> str:

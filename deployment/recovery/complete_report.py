@@ -19,9 +19,9 @@ from deployment.errors import JournalBroken, JournalUnwritable, LeaseHeld, Lease
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
 from deployment.evidence.report import REPORT_FILE, VERDICTS
-from deployment.evidence.sentence import DIED
 from deployment.files import exclusive_lock
 from deployment.flow.lease import this_process
+from deployment.model import DIED
 from deployment.phases import Phase
 from deployment.plan import Ports
 from deployment.ports import Clock

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from deployment.errors import DeploymentError, LeaseHeld, Refused, StepFailed
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.evidence.sentence import DIED
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
 from deployment.flow.reverify import live_problem
-from deployment.model import Colour, Holder, Reason
+from deployment.model import DIED, Colour, Holder, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, Operation
 from deployment.polling import poll

@@ -35,12 +35,19 @@ class SnsNotifier:
 
 def subject(notice: Notice) -> str:
     """Return one line for an e-mail: environment, event, release, colour."""
-    line = f"[{notice.environment}] {notice.kind.value}: {notice.image} on {notice.target}"
+    event = f"{notice.kind.value} (interrupted)" if notice.interrupted else notice.kind.value
+    line = f"[{notice.environment}] {event}: {notice.image} on {notice.target}"
     return "".join(one if " " <= one <= "~" else "?" for one in line)[:_LONGEST_SUBJECT]
 
 
-def body(notice: Notice) -> dict[str, str | None]:
-    """Return the message: the notice's fields, ``event`` and ``gate``. New fields may come; none changes its meaning."""
+def body(notice: Notice) -> dict[str, str | bool | None]:
+    """Return the message: the notice's fields, ``event``, ``gate`` and ``interrupted``. New fields may come; none changes its meaning."""
     fields = {key: value for key, value in asdict(notice).items() if key != "kind"}
     reason = str(notice.reason) if notice.reason else None
-    return {"event": notice.kind.value, **fields, "reason": reason, "gate": notice.gate}
+    return {
+        "event": notice.kind.value,
+        **fields,
+        "reason": reason,
+        "gate": notice.gate,
+        "interrupted": notice.interrupted,
+    }

@@ -26,7 +26,7 @@ from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
 from deployment.evidence.verdict import Tally
 from deployment.files import problem_of
-from deployment.model import Reason
+from deployment.model import STOPPED, Reason
 from deployment.settings import Settings
 from plugins import state as published
 from plugins.integrity.assertions import recorded_environment
@@ -444,7 +444,7 @@ class RunState:
     def interrupt(self) -> None:
         """Record that a check or a plugin has ended pytest, not a signal and not a failure."""
         self._interrupted = True
-        self.stop(Reason(self.where(), "the run was stopped before all checks had run"))
+        self.stop(Reason(self.where(), STOPPED))
 
     def where(self) -> str:
         """Return the step that began last: the one to name if something stops the run."""

@@ -12,7 +12,7 @@ import pytest
 from deployment.errors import NotFound
 from deployment.model import Notice, NoticeKind, Reason
 from infrastructure.aws.session import Clients
-from infrastructure.aws.sns import SnsNotifier, subject
+from infrastructure.aws.sns import SnsNotifier, body, subject
 
 NOTICE = Notice(
     NoticeKind.REJECTED,
@@ -60,7 +60,22 @@ def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
         "report": NOTICE.report,
         "reason": "health: test_version: it says 1.0.0",
         "gate": "health",
+        "interrupted": False,
     }
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "interrupted by SIGTERM (sent to the process)",
+        "the run died in phase VERIFYING",
+        "the run was stopped before all checks had run",
+    ],
+)
+def test_message_of_an_interrupted_run_does_not_blame_the_release(reason: str) -> None:
+    notice = replace(NOTICE, reason=Reason("verify", reason))
+    assert subject(notice) == "[production] rejected (interrupted): telehealth-api:1.1.0 on green"
+    assert body(notice)["interrupted"] is True
 
 
 def test_missing_topic_is_not_found(clients: Clients) -> None:
