@@ -31,6 +31,8 @@ SLOW_FOR_S = 5.0
 """The window (s, at the prober's rate) in which slow answers are counted; a short stall of the machine does not fill it."""
 LEAST_WINDOW = 40
 FAILURES_KEPT = 10
+FAILURES_LISTED = 50
+"""How many failed requests of users a report lists."""
 EVIDENCE_EVERY_S = 0.5
 BESIDE_REQUESTS, BESIDE_WAIT_S = 3, 1.0
 """Requests to the previous colour that show how it is beside a failing candidate, and how long to wait for them (s)."""
@@ -160,9 +162,11 @@ class TrafficMonitor:
             self._evidence.append((at, self._candidate_watch.evidence))
 
     def series(self) -> dict[str, Any]:
-        """Return the series for the report's pictures: the live domain second by second, and the watch of the candidate."""
+        """Return the series for the report: the live domain second by second, its failed requests, and the watch of the candidate."""
         samples = self._prober.samples()
         found: dict[str, Any] = {"availability": figures.by_second(samples)} if samples else {}
+        if _failed(samples):
+            found["failed_requests"] = figures.failed(samples, FAILURES_LISTED)
         if self._evidence:
             begin = self._evidence[0][0]
             names = self._evidence[0][1]

@@ -111,7 +111,7 @@ class Tally:
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
     overdue: set[str] = field(default_factory=set)  # checks whose results must have come by now
     absent: dict[str, str] = field(default_factory=dict)  # gate -> what the service declares that it does not have
-    answers: dict[str, set[str]] = field(default_factory=dict)  # the contract's answer -> the checks that met it
+    answers: dict[str, set[str]] = field(default_factory=dict)  # the contract's answer -> the checks that received it
     not_asked: dict[str, str] = field(default_factory=dict)  # check -> why this run cannot ask it
     harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
     advisory: set[str] = field(default_factory=set)  # expected checks that do not count for their gates
@@ -134,9 +134,14 @@ class Tally:
         self.seconds[check] += seconds
 
     def add_answers(self, check: str, answers: Iterable[str]) -> None:
-        """Add the contract's answers that a check met."""
+        """Add the contract's answers that a check received."""
         for answer in answers:
             self.answers.setdefault(answer, set()).add(check)
+
+    def met(self) -> dict[str, set[str]]:
+        """Return the contract's answers and the checks that met them: a check that did not pass may have got another answer than it should."""
+        passed = {check for check, results in self.results.items() if _worst(results) is CheckOutcome.PASSED}
+        return {answer: checks & passed for answer, checks in self.answers.items() if checks & passed}
 
     def missing_samples(self, check: str) -> str | None:
         """Return a sentence if a check took fewer samples than it declares, so that its result proves too little.

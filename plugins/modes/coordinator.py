@@ -293,7 +293,7 @@ class Coordinator(RunState):
             return
         contract = contract_of(self._settings)
         advisory = self._tally.advisory
-        met = {answer: checks for answer, checks in self._tally.answers.items() if checks - advisory}
+        met = {answer: checks for answer, checks in self._tally.met().items() if checks - advisory}
         lacking = missing([] if contract is None else documented(contract), patterns, met)
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
@@ -435,7 +435,7 @@ class Coordinator(RunState):
         contract = contract_of(self._settings) if self._settings is not None and self._tally.results else None
         if contract is None or self._settings is None:
             return []
-        met = {answer: sorted(checks) for answer, checks in sorted(self._tally.answers.items())}
+        met = {answer: sorted(checks) for answer, checks in sorted(self._tally.met().items())}
         cover = list(self._settings.gates.get(ENDPOINTS, {}).get("cover", ()))
         return [("coverage", {"documented": documented(contract), "met": met, "cover": cover})]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from deployment.evidence.verdict import LIVE as LIVE_GATE
 from plugins.page.view import traffic_moves
 
 DEADLINE_S = 20.0
@@ -304,7 +305,12 @@ def gate_times(data: Mapping[str, Any]) -> tuple[str, Spec] | None:
             },
         ],
     }
-    return f"{longest['gate']} took the longest: {longest['s']:.1f} s.", spec
+    says = f"{longest['gate']} took the longest: {longest['s']:.1f} s."
+    verify = next((one for one in data["report"]["steps"] if one["name"] == "verify"), None)
+    if verify is not None and verify["duration_s"]:
+        checks = sum(one["duration_s"] for one in data["gates"] if one["name"] != LIVE_GATE)
+        says += f" The checks before the switch took {checks:.1f} s together, the step verify {verify['duration_s']:.1f} s; checks may run at the same time."
+    return says, spec
 
 
 Make = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[str, Spec]]

@@ -39,7 +39,12 @@ WORDS = (
     ("times live's time", "the candidate's time to answer, divided by the time that the live colour took beside it"),
     ("by chance", "how often a test of statistics finds such a difference although there is none"),
     ("generation", "the number of the routes that send the traffic; each switch writes the next one"),
-    ("prober", "what sends requests to the users' address during the whole run, and counts"),
+    ("users", "the numbers about users are of the prober's requests: it cannot count those of other users"),
+    (
+        "prober",
+        "the part of the run that sends requests to the users' address, as a user would, and counts the answers",
+    ),
+    ("failed, error", "said of a check: an answer was wrong; or the check could not ask or judge"),
     (
         "exit codes",
         "of a run: 0 promoted, verified, or rolled back by hand; 1 rejected, 2 interrupted, 3 internal error, 4 refused, 10 rolled back, 11 rollback failed",
@@ -108,16 +113,16 @@ def compared(data: Mapping[str, Any]) -> str:
     """Return with which promotion the run's checks were compared and the difference, or why they were not."""
     known = data["report"].get("compared_with")
     if data["undoes"]:
-        return "nothing: a rollback by hand runs no checks"
+        return "not made: a rollback by hand runs no checks"
     if data["report"]["verdict"] in VERIFICATIONS:
-        return "nothing: a verification is not compared with a promotion"
+        return "not made: a verification is not compared with a promotion"
     if known is None:
-        return "nothing: the run did not come to a comparison with the last promotion"
+        return "not made: the run did not come to it"
     if known.get("checks") is None:
-        return "nothing: no earlier promotion is recorded"
+        return "not made: no earlier promotion is recorded"
     gone = len(next(iter(records(data, "gone")), {}).get("checks", ()))
     difference = "none of them is gone" if gone == 0 else f"{gone:,} of them {'is' if gone == 1 else 'are'} gone"
-    return f"the {known['checks']:,} checks of {known.get('promotion') or 'the last promotion'}: {difference}"
+    return f"with the {known['checks']:,} checks of {known.get('promotion') or 'the last promotion'}: {difference}"
 
 
 def times(data: Mapping[str, Any]) -> str | None:
@@ -144,7 +149,7 @@ def watched(data: Mapping[str, Any]) -> tuple[str, bool] | None:
     counted = seen["seconds"][-1][0] + 1
     missing = timestamp(report["finished_at"]) - seen["start"] - counted
     if missing <= _UNWATCHED_S:
-        return f"counted for {duration(counted)}, to the end", True
+        return f"counted for {duration(counted)}, until the report was written", True
     why = ", until the run's process died" if report.get("recovered") else ""
     return f"Counted for {duration(counted)}{why}; nobody counted in the last {duration(missing)}.", False
 

@@ -40,6 +40,7 @@ def render(data: Mapping[str, Any]) -> str:
         command=facts.command(data),
         times=facts.times(data),
         users=view.users(data),
+        failed_requests=view.failed_requests(data),
         watched=facts.watched(data),
         compared=facts.compared(data),
         live_now=facts.live_now(data),

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from deployment.evidence.sentence import INTERRUPTED, unfinished
@@ -204,6 +204,14 @@ def users(data: Mapping[str, Any]) -> str | None:
     return "; ".join(
         f"{part['failed']:,} of {part['requests']:,} requests failed at the {word}" for word, part in parts
     )
+
+
+def failed_requests(data: Mapping[str, Any]) -> tuple[int, list[Mapping[str, Any]]]:
+    """Return how many requests of users failed, and the first of them, each with its ``time`` in UTC."""
+    found = data["series"].get("failed_requests", {"count": 0, "first": []})
+    return found["count"], [
+        {**one, "time": datetime.fromtimestamp(one["at"], UTC).strftime("%H:%M:%S.%f")[:-3]} for one in found["first"]
+    ]
 
 
 def groups(data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ const seen = () => {
     gates: all(".strip li").map((one) => text(one).replace(/^[^a-z]+/, "")),
     steps: document.querySelector(".steps")?.getAttribute("aria-label") ?? "",
     moves: all("#pictures > .scroll:first-of-type tbody tr").map((row) => [...row.children].map(text)),
+    failed_requests: all("#failed-requests tbody tr").map((row) => [...row.children].map(text)),
     pictures: all("figure svg").length,
     failures: all(".failure").map((one) => ({
       message: text(one.querySelector(".message")),

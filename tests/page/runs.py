@@ -186,6 +186,17 @@ class Run:
             details.SERIES, name="availability",
             data={"start": BEGIN.timestamp(), "longest_gap_ms": 48.2, "seconds": seconds},
         )  # fmt: skip
+        if failed:
+            problem = {
+                "operation": "createConsult",
+                "connection": "fresh",
+                "colour": "green",
+                "problem": "status 500, expected 201",
+            }
+            first = [
+                {"at": BEGIN.timestamp() + second, **problem} for second, count in failed.items() for _ in range(count)
+            ]
+            self.details.add(details.SERIES, name="failed_requests", data={"count": len(first), "first": first[:50]})
         slow = self.gates["latency"]["failed"] > 0
         names = ("GET /health", "GET /consults", "POST /consults", "GET /consults/{id}", "POST /auth/login")
         operations = [

@@ -147,7 +147,11 @@ def test_numbers_are_those_of_the_report(
     assert [row[:4] for row in page["moves"]] == [
         [word.capitalize(), str(move["requests"]), str(move["failed"]), str(move["switch_s"])] for word, move in moves
     ]
-    assert page["pictures"] == (len(data["series"]) + 1 if data["series"] else 0)
+    assert page["pictures"] == (len(data["series"].keys() - {"failed_requests"}) + 1 if data["series"] else 0)
+    listed = data["series"].get("failed_requests", {"first": []})["first"]
+    assert [row[1:] for row in page["failed_requests"]] == [
+        [one["operation"], one["connection"], one["colour"], one["problem"]] for one in listed
+    ]
     if watched := data["series"].get("availability"):
         failed = sum(second[2] for second in watched["seconds"])
         assert page["facts"]["Users"].startswith(f"{failed:,} of ")
@@ -164,8 +168,8 @@ def test_waived_absent_and_advisory_gates_are_on_the_first_screen(seen: Mapping[
 
 def test_the_difference_to_the_last_time(seen: Mapping[str, dict[str, Any]]) -> None:
     assert seen["promoted"]["facts"]["Live before"] == "blue, version 1.0.0"
-    assert seen["promoted"]["facts"]["Compared with"] == (
-        "the 214 checks of 20261122-081500-blue-77aa01: 1 of them is gone"
+    assert seen["promoted"]["facts"]["Comparison"] == (
+        "with the 214 checks of 20261122-081500-blue-77aa01: 1 of them is gone"
     )
     assert seen["undone"]["facts"]["Live now"] == "telehealth-api:1.0.0 on blue"
     assert seen["undone"]["facts"]["Live before"] == "green, telehealth-api:1.1.0"

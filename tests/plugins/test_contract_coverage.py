@@ -24,7 +24,14 @@ checks:
     request: GET /consults?limit=1
     expect: {status: 200, contract: false}
 """
-LIST = "GET /consults 200"
+WRONG = """
+checks:
+  - name: another page
+    request: GET /consults?limit=1
+    expect: {status: 200, contract: false}
+"""
+"""Asks without signing in, and gets 401."""
+LIST, UNAUTHORIZED = "GET /consults 200", "GET /consults 401"
 
 
 def recorded(run: Outcome) -> dict[str, Any]:
@@ -78,6 +85,14 @@ def test_demanded_answer_that_no_check_met_rejects(project: Project, workers: st
     shutil.rmtree(run.folder.resolve())
     with pytest.raises(Refused, match=r"no report in .* has coverage"):
         coverage_command.show(later.parent, None, as_json=False)
+
+
+def test_wrong_answer_of_a_failed_check_does_not_count(project: Project) -> None:
+    (project.path / "suites" / "endpoints" / "wrong.yaml").write_text(WRONG)
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert UNAUTHORIZED in recorded(run)["documented"]
+    assert UNAUTHORIZED not in recorded(run)["met"]
 
 
 @pytest.mark.soak

@@ -57,9 +57,9 @@ def test_what_was_left_out_is_said_also_if_it_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("known", "says"),
     [
-        (None, "the run did not come to a comparison"),
+        (None, "the run did not come to it"),
         ({"checks": None}, "no earlier promotion is recorded"),
-        ({"checks": 214, "promotion": "20261122-blue"}, "the 214 checks of 20261122-blue: none of them is gone"),
+        ({"checks": 214, "promotion": "20261122-blue"}, "with the 214 checks of 20261122-blue: none of them is gone"),
     ],
 )
 def test_comparison_is_said_also_if_there_was_none(known: dict[str, Any] | None, says: str) -> None:
@@ -103,7 +103,7 @@ def test_part_of_a_run_in_which_nobody_counted_is_said() -> None:
     run = data()
     assert facts.watched(run) is None
     run["series"]["availability"] = {"start": BEGIN.timestamp() + 5, "seconds": [[n, 40, 0, {}] for n in range(190)]}
-    assert facts.watched(run) == ("counted for 3 min 10 s, to the end", True), "the report is written in the rest"
+    assert facts.watched(run) == ("counted for 3 min 10 s, until the report was written", True)
     run["series"]["availability"]["seconds"] = [[n, 40, 0, {}] for n in range(95)]
     assert facts.watched(run) == ("Counted for 1 min 35 s; nobody counted in the last 1 min 40 s.", False)
     run["report"]["recovered"] = True

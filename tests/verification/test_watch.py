@@ -9,7 +9,15 @@ from dataclasses import replace
 
 import pytest
 
-from verification.prober.figures import Traffic, by_second, first_answer_by, first_failure, last_answer_by, traffic
+from verification.prober.figures import (
+    Traffic,
+    by_second,
+    failed,
+    first_answer_by,
+    first_failure,
+    last_answer_by,
+    traffic,
+)
 from verification.prober.samples import ConnectionKind, Sample
 from verification.watch.baseline import Baseline, baseline
 from verification.watch.candidate_watch import CandidateWatch, Side
@@ -370,6 +378,15 @@ def test_traffic_by_second() -> None:
     assert found["longest_gap_ms"] == pytest.approx(79 / 40 * 1000)
     with pytest.raises(ValueError, match="no samples"):
         by_second([])
+
+
+def test_failed_requests_are_listed_oldest_first() -> None:
+    samples = [sample(5, ok=False), sample(1), sample(0, ok=False, colour="green"), sample(9, ok=False)]
+    found = failed(samples, most=2)
+    assert found["count"] == 3
+    assert [one["at"] for one in found["first"]] == [round(one.done, 3) for one in (samples[2], samples[0])]
+    assert found["first"][0]["colour"] == "green"
+    assert failed([sample(1)], most=2) == {"count": 0, "first": []}
 
 
 def test_evidence_reaches_1_when_the_watch_finds_harm() -> None:

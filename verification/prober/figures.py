@@ -70,6 +70,25 @@ def within(samples: Iterable[Sample], *, since: float | None = None, until: floa
     return sorted((s for s in samples if low <= s.done <= high), key=lambda s: s.done)
 
 
+def failed(samples: Iterable[Sample], most: int) -> dict[str, Any]:
+    """Return the requests that failed, as JSON's types: their number, and in ``first`` at most ``most`` of them, oldest first.
+
+    ``at`` is when each ended, in epoch seconds.
+    """
+    found = sorted((one for one in samples if not one.ok), key=lambda one: one.done)
+    first = [
+        {
+            "at": round(one.done, 3),
+            "operation": one.operation,
+            "connection": one.kind,
+            "colour": one.colour,
+            "problem": one.problem,
+        }
+        for one in found[:most]
+    ]
+    return {"count": len(found), "first": first}
+
+
 def first_failure(samples: Iterable[Sample], *, since: float | None = None) -> Sample | None:
     """Return the first failure from ``since`` on (epoch seconds); None if there is none."""
     return next((s for s in within(samples, since=since) if not s.ok), None)
