@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deployment.evidence.data.details import NOT_COMPARED
 from plugins.described.checks import check
 from plugins.described.fixtures import Player
 from verification.journeys.model import Service
@@ -63,7 +64,7 @@ def no_slower_than_live(
     """The typical answer and the share of slow ones, beside live's in the same minutes."""
     _was_asked(latency_result, player, operation)
     if not latency_result.compared:
-        measure(f"{operation} beside live", "not compared: there is no healthy second colour")
+        measure(f"{operation} beside live", NOT_COMPARED + "there is no healthy second colour")
     for kind in KINDS if latency_result.compared else ():
         if not latency_result.is_answered((operation, kind)):
             why = "; ".join(latency_result.about("all", "failures", "samples")) or "a colour gave no good answer"

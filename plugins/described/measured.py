@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deployment.evidence.data.details import NOT_COMPARED
 from plugins.described.checks import check
 from plugins.described.fixtures import JourneyFailed, Player
 from plugins.described.health import version_of
@@ -108,7 +109,7 @@ def load_no_slower_than_live(
     assert load_result.requests > 0
     if load_beside_live is None:
         why = "compare_rate is 0" if not limits.get("compare_rate") else "there is no healthy second colour"
-        measure("under load beside live", f"not compared: {why}")
+        measure("under load beside live", NOT_COMPARED + why)
         return
     found = load_beside_live
     for operation, one in found.shifts.items():

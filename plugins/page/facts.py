@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plugins.page.view import absent, duration, records, timestamp, traffic_moves, waived
+from deployment.evidence.data.details import NOT_COMPARED
+from plugins.page.view import absent, duration, records, short_name, timestamp, traffic_moves, waived
 
 # Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
 _LIVE_COLOUR = re.compile(r"lease: (blue|green) is live: a release cannot")
@@ -101,6 +102,20 @@ def left_out(data: Mapping[str, Any]) -> str | None:
     }
     found = [f"{word}: {', '.join(names)}" for word, names in named.items() if names]
     return "; ".join(found) if found else f"no gate: all {len(gates)} ran, none was waived, absent or advisory"
+
+
+def without_comparison(data: Mapping[str, Any]) -> str | None:
+    """Return the checks that passed although they had nothing to compare with, and why; None if there are none."""
+    found = [
+        (f"{check['gate']}: {short_name(check['id'])}", str(value["value"]).removeprefix(NOT_COMPARED))
+        for check in data["checks"]
+        for value in check.get("values", ())
+        if str(value["value"]).startswith(NOT_COMPARED)
+    ]
+    if not found:
+        return None
+    more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+    return f"compared nothing: {found[0][0]}{more} ({found[0][1]})"
 
 
 def unchecked(data: Mapping[str, Any]) -> Sequence[str]:

@@ -45,6 +45,7 @@ def render(data: Mapping[str, Any]) -> str:
         compared=facts.compared(data),
         live_now=facts.live_now(data),
         left_out=facts.left_out(data),
+        without_comparison=facts.without_comparison(data),
         unchecked=facts.unchecked(data),
         verified_by=facts.verified_by(data),
         went_back=facts.went_back(data),

@@ -22,7 +22,7 @@ def gate(name: str, outcome: str = "passed", *, required: bool = True, waived: s
 
 def data(*gates: dict[str, Any], **report: Any) -> dict[str, Any]:
     whole = {"verdict": "promoted", "target": "green", "started_at": at(0), "finished_at": at(200), "steps": []}
-    return {"report": whole | report, "gates": gates, "journal": [], "series": {}, "undoes": None}
+    return {"report": whole | report, "gates": gates, "journal": [], "series": {}, "checks": [], "undoes": None}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,20 @@ def test_what_was_left_out_is_said_also_if_it_is_nothing() -> None:
         gate("rehearsal", required=False), gate("auth", "incomplete"),
     )  # fmt: skip
     assert facts.left_out(some) == "waived: load; absent: redis; advisory: rehearsal; incomplete: auth; not run: live"
+
+
+def compared_nothing(name: str) -> dict[str, Any]:
+    value = {"name": "beside live", "value": "not compared: compare_rate is 0"}
+    return {"id": f"suites/service.yaml::load::{name}", "gate": "load", "values": [value]}
+
+
+def test_check_that_passed_without_a_comparison_is_named() -> None:
+    run = data(gate("load"))
+    assert facts.without_comparison(run) is None
+    run["checks"] = [compared_nothing("no slower than live")]
+    assert facts.without_comparison(run) == "compared nothing: load: no slower than live (compare_rate is 0)"
+    run["checks"].append(compared_nothing("p99"))
+    assert "no slower than live and 1 more (compare" in str(facts.without_comparison(run))
 
 
 @pytest.mark.parametrize(

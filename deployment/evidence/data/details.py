@@ -19,6 +19,10 @@ CHECK, SERIES, REASONS = "check", "series", "reasons"
 """The kinds of lines: a check's result, a series by name, the reasons why gates did not pass."""
 
 
+NOT_COMPARED = "not compared: "
+"""How the value begins of a check that had nothing to compare the release with; the reason follows."""
+
+
 class Details:
     """Appends lines to the file. A line that cannot be written is left out: details never stop a run."""
 
