@@ -100,6 +100,21 @@ def test_figures_are_counted_as_stated(reports: Path) -> None:
     assert (staging.promotions, staging.per_week, staging.failure_rate, staging.lead_s) == (1, None, 0.0, None)
 
 
+@pytest.mark.parametrize(
+    ("reason", "failed"),
+    [
+        ("bake: interrupted by SIGINT (sent by a person at the terminal)", 0),
+        ("bake: the run died in phase BAKING", 0),
+        ("bake: 31 of 1200 requests failed", 1),
+    ],
+)
+def test_an_interrupted_run_that_went_back_is_no_failed_change(tmp_path: Path, reason: str, failed: int) -> None:
+    report(tmp_path, 0, "blue", "promoted")
+    report(tmp_path, 1, "green", "rolled_back", reason=reason, exit_code=2, gates=[])
+    (one,) = figures(read(tmp_path).runs, {})
+    assert (one.promotions, one.failed) == (2, failed)
+
+
 def test_a_failed_rollback_is_restored_by_the_next_run_that_works(tmp_path: Path) -> None:
     report(tmp_path, 0, "green", "rollback_failed")
     report(tmp_path, 1, "green", "rejected")

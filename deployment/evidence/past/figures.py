@@ -18,8 +18,8 @@ COUNTED = {
     "deployment frequency": "The deployments that sent users to their release, divided by the weeks from the first to the last run. "
     "Runs of less than a day in all have no frequency.",
     "change failure rate": "The deployments that sent users to their release and were rolled back, by the run itself or by the command "
-    "`rollback`, divided by all that sent users to their release. A release that was rejected before is no failure. One that "
-    "a person marked as a false alarm is no failure either.",
+    "`rollback`, divided by all that sent users to their release. A release that was rejected before is no failure, nor is one "
+    "whose run was interrupted and went back, or that a person marked as a false alarm.",
     "time to restore": "The median time from the end of the promotion to the end of the rollback; after a rollback that failed, to the next "
     "promotion or rollback that succeeded.",
     "lead time": "The median time from the commit to the end of the promotion, of the deployments whose image carries the "
@@ -81,6 +81,8 @@ def failures(runs: Sequence[Run], marks: Marks) -> dict[str, datetime | None]:
         if ended is not None:
             found.update(dict.fromkeys(broken, ended))
             broken.clear()
+        if run.promotes and run.interrupted and run.verdict == "rolled_back":
+            continue  # a signal or the death of its process ended it: that says nothing about its release
         if run.promotes and run.verdict != "promoted":
             found[run.id] = run.restored_at
             if run.verdict == "rollback_failed":
