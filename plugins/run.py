@@ -34,6 +34,7 @@ from plugins.stages import ADVISORY, MARKERS, check_of, gate_of, is_ordinary, to
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
 from plugins.terminal.redacting import redact, redact_name
+from plugins.terminal.tracebacks import shorten
 from verification.declarative.exemptions import today
 from verification.redaction.redactor import LearningRedactor
 
@@ -324,8 +325,11 @@ class Hooks:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Seal a check's report, attach its evidence, and redact the secrets that this process knows."""
+    shorten(call, full=item.config.option.fulltrace)
     report = yield
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
