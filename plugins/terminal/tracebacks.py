@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sysconfig
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import httpx
@@ -30,15 +32,31 @@ def shorten(call: pytest.CallInfo[Any], *, full: bool) -> None:
     found = call.excinfo
     if found is None or full or not isinstance(found.value, ABOUT_THE_RELEASE):
         return
-    own = found.traceback.filter(lambda entry: not _is_hidden(Path(entry.path)))
-    if len(own) == 0:
+    lines = list(_walk(found.value.__traceback__))
+    own = [line for line in lines if not _is_hidden(line)]
+    if not own:
         call.excinfo = _only_text(found.value)
-    elif _is_hidden(Path(found.traceback[-1].path)):
+    elif _is_hidden(lines[-1]):
         found.value.__cause__ = None  # the library's error, whose lines are as long; this one names the problem
-        found.traceback = own
+        call.excinfo = pytest.ExceptionInfo.from_exception(found.value.with_traceback(_linked(own)))
 
 
-def _is_hidden(path: Path) -> bool:
+def _walk(line: TracebackType | None) -> Iterator[TracebackType]:
+    while line is not None:
+        yield line
+        line = line.tb_next
+
+
+def _linked(lines: Sequence[TracebackType]) -> TracebackType | None:
+    """Return a traceback of these lines alone. pytest goes from one line to the next by itself, so leaving them out of its list is not enough."""
+    linked = None
+    for line in reversed(lines):
+        linked = TracebackType(linked, line.tb_frame, line.tb_lasti, line.tb_lineno)
+    return linked
+
+
+def _is_hidden(line: TracebackType) -> bool:
+    path = Path(line.tb_frame.f_code.co_filename).resolve()
     return any(path.is_relative_to(folder) for folder in _HIDDEN)
 
 
