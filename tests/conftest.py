@@ -8,7 +8,7 @@ import httpcore  # noqa: F401
 import pytest
 import vl_convert  # noqa: F401  # a second import fails, and pytester forgets what its runs have imported first
 
-from tests.slowest import SlowestFiles
+from tests.slowest import CpuMeter, SlowestFiles
 from tests.soak import Soak
 
 # The longest files, longest first, and then the folders whose tests start whole environments, and those that start processes.
@@ -35,15 +35,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--soak``, ``--soak-seconds`` and ``--slowest-files``."""
     parser.addoption("--soak", action="store_true", help="also run what `make test` leaves out for its time")
     parser.addoption("--soak-seconds", type=float, default=float("inf"), help="begin no test of a soak after this")
-    parser.addoption("--slowest-files", type=int, metavar="N", help="print the times of the N slowest test files")
+    parser.addoption(
+        "--slowest-files", type=int, metavar="N", help="print the elapsed and CPU times of the N slowest files"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Record the tests that passed with ``--soak``, so that the next soak continues there, and the times of files if asked."""
     if config.getoption("--soak"):
         config.pluginmanager.register(Soak(config), "soak")
-    if (most := config.getoption("--slowest-files")) and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(SlowestFiles(most), "slowest-files")
+    if most := config.getoption("--slowest-files"):
+        config.pluginmanager.register(CpuMeter(), "cpu-meter")
+        if not hasattr(config, "workerinput"):
+            config.pluginmanager.register(SlowestFiles(most), "slowest-files")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
