@@ -23,9 +23,12 @@ ENVIRONMENT = ("--environment", "quick")
 OLD, NEW = ("blue", images.OLD), ("green", images.NEW)
 SWITCH = "tests.e2e.kill_switch"
 # These tests kill runs and do not test the gates: every gate runs, for as short a time as possible.
+# The latency gate takes up to nine times as many samples if a busy machine makes answers differ. Only a difference as large as
+# these limits makes it do so here.
+_ANY_LATENCY = {"slower": "50", "slower_ms": "500", "found": "100"}
 FAST = {
     "deployment": {"bake": "1"},
-    "gates.latency": {"warmup": "1", "samples": "20"},
+    "gates.latency": {"warmup": "1", "samples": "20"} | _ANY_LATENCY,
     "gates.load": {
         "users": "4",
         "duration": "1",
@@ -37,14 +40,13 @@ FAST = {
 ECS = "embedded-ecs"
 FAST_ON_ECS = {
     "deployment": FAST["deployment"] | {"prober_rate": "20"},
-    "gates.latency": {"samples": "20", "slower_ms": "2"},
+    "gates.latency": {"samples": "20", "slower_ms": _ANY_LATENCY["slower_ms"]},
     "gates.load": FAST["gates.load"],
 }
 FAST_FOR_ALL = {
     "deployment": {"identity": "20"},
     "gates.health": {"consecutive": "5", "window": "0.2", "identity": "20"},
-    # Few samples prove only a large slowdown, as in the environment "quick".
-    "gates.latency": {"warmup": "1", "slower": "2", "found": "3"},
+    "gates.latency": {"warmup": "1", "tail_share": "1"} | _ANY_LATENCY,
 }
 
 
