@@ -20,6 +20,8 @@ from deployment.recovery.status import describe
 from deployment.settings import load
 from infrastructure import compose
 from infrastructure.compose import Environment
+from infrastructure.embedded import cloud
+from infrastructure.embedded.errors import EmbeddedError
 from infrastructure.embedded.layout import Layout, read_environment
 from tests.checkout import SETTINGS_FILE
 
@@ -223,7 +225,8 @@ class Sandbox:
             # The output of a killed process was not read completely: its open pipe would be a ResourceWarning in a later test.
             if process.stdout is not None:
                 process.stdout.close()
-        self.script("down")
+        with suppress(EmbeddedError):
+            cloud.down(self.state)  # as the command does, without the start of another process
         running = self.running()
         left = [process for process in psutil.process_iter() if process.pid in running]
         for survivor in left:
