@@ -113,4 +113,6 @@ def _environment(folder: Path, reattach: Mapping[str, Any]) -> Mapping[str, str]
         "TF_REATTACH_PROVIDERS": json.dumps(reattach),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
+        # A core lives for seconds: Go's garbage collection would take a third of its CPU time.
+        "GOGC": "1000",
     }
