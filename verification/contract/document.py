@@ -18,13 +18,16 @@ _IN_MEMORY = Path("document")
 # Keywords whose value maps names that the author chose: such a name is not a keyword, even if it reads like one.
 _MAPS = {
     *("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies", "paths"),
-    *("webhooks", "components", "schemas", "responses", "parameters", "examples", "requestBodies", "headers"),
+    *("webhooks", "schemas", "responses", "parameters", "examples", "requestBodies", "headers", "mediaTypes"),
     *("securitySchemes", "links", "callbacks", "pathItems", "content", "encoding", "variables", "mapping", "scopes"),
 }
 # Keywords whose value is data: `$ref` in it is not a reference.
 _DATA = frozenset(("example", "default", "const", "enum", "value"))
+_BASES = {"0x": 16, "0o": 8}
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _LONGEST = 120
 _DEEPEST = 250
+_MOST = 300_000
 
 
 class InvalidDocument(ValueError):
@@ -43,6 +46,9 @@ class Files:
         self._bases: dict[tuple[Path, Tokens], str] = {}
         self._anchors: dict[tuple[str, str], Node] = {}
         self._add(root, contents)
+        own = contents.get("$self") if isinstance(contents, Mapping) else None
+        if isinstance(own, str) and urlsplit(own).scheme:  # OpenAPI 3.2
+            self._ids.setdefault(urldefrag(own)[0], self.root)
 
     @property
     def root(self) -> Node:
@@ -137,7 +143,7 @@ class Node:
             value = node.value
             if isinstance(value, Mapping) and token in value:
                 node = node.child(token)
-            elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
+            elif isinstance(value, list) and _INDEX.fullmatch(token) and int(token) < len(value):
                 node = Node(self.files, self.file, (*node.tokens, token), value[int(token)])
             else:
                 known = ", ".join(map(str, value)) if isinstance(value, Mapping) else ""
@@ -164,13 +170,16 @@ class Node:
             here = str(self.wrong(""))
             raise error if str(error).startswith(here) else InvalidDocument(f"{here}{error}") from None
 
-    def mapping(self, key: str) -> Iterator[tuple[str, Node]]:
-        """Yield name and node of each entry of a mapping, extensions (``x-``) left out; nothing if the key is absent.
+    def mapping(self, key: str, *, extensible: bool = False) -> Iterator[tuple[str, Node]]:
+        """Yield name and node of each entry of a mapping; nothing if the key is absent.
 
+        If it is ``extensible``, names with ``x-`` are extensions and left out; elsewhere they are names as any other.
         Raises InvalidDocument if the value is not a mapping.
         """
         if self.value.get(key) is not None:
-            yield from ((name, node) for name, node in self.child(key).entries().items() if not name.startswith("x-"))
+            for name, node in self.child(key).entries().items():
+                if not (extensible and name.startswith("x-")):
+                    yield name, node
 
     def entries(self) -> dict[str, Node]:
         """Return the nodes of a mapping of names, including those behind a ``$ref`` that stands for the whole mapping.
@@ -295,7 +304,7 @@ def _loader() -> type[yaml.SafeLoader]:
 
     for tag, pattern, first in (
         ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-        ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
+        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
         ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
         ("null", r"~|null|Null|NULL|", "~nN\0"),
         ("merge", r"<<", "<"),
@@ -305,16 +314,20 @@ def _loader() -> type[yaml.SafeLoader]:
             re.compile(f"(?:{pattern})$"),
             [*first.replace("\0", ""), *([""] if "\0" in first else [])],
         )
-    Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value, 16 if "x" in node.value else 10))
+    Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value, _BASES.get(node.value[:2], 10)))
     Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
     return Loader
 
 
 def _identified(root: Node) -> Iterator[tuple[Node, str]]:
-    """Yield the objects with ``$id`` or an anchor, each with its base. Raises InvalidDocument if the nesting is too deep."""
+    """Yield the objects with ``$id`` or an anchor, each with its base. Raises InvalidDocument if there are too many parts."""
     stack = [(root, "", False)]
+    count = 0
     while stack:
         node, base, names = stack.pop()
+        count += 1
+        if count > _MOST:
+            raise root.wrong(f"there are more than {_MOST} mappings and lists, because aliases of YAML repeat them")
         if len(node.tokens) > _DEEPEST:
             raise root.wrong(f"the document is nested deeper than {_DEEPEST} levels")
         if isinstance(node.value, list):

@@ -11,6 +11,9 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Any, NoReturn
 
+_LONGEST_INT = 4000
+_LONGEST_NAME = 60
+_LONG = re.compile(r"\d{4000}")  # a whole number that may be too long for int()
 _LARGE = re.compile(r"\d[eE]\+?\d{3}")  # a number that may be too large for a float
 
 
@@ -72,7 +75,13 @@ def json_value(content: bytes) -> Any:
     """Return the value of a JSON body (RFC 8259: UTF-8, no NaN, whole characters). Raises ValueError with the reason."""
     try:
         text = content.decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse, parse_float=_exact if _LARGE.search(text) else None)
+        value = json.loads(
+            text,
+            parse_constant=_refuse,
+            parse_float=_exact if _LARGE.search(text) else None,
+            parse_int=_whole if _LONG.search(text) else None,
+            object_pairs_hook=_object,
+        )
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError:
@@ -89,10 +98,49 @@ def _exact(text: str) -> float | Decimal:
     return number if isfinite(number) else Decimal(text)
 
 
-def readings(text: str) -> list[Any]:
-    """Return the values that a text may represent: itself, a JSON value, or the parts of a list with commas."""
-    parts = [part.strip() for part in text.split(",")]
-    return [text, *_read(text), parts, [next(iter(_read(part)), part) for part in parts]]
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) < _LONGEST_INT else Decimal(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice[:_LONGEST_NAME]!r} occurs twice in one object")
+    return found
+
+
+def readings(text: str, types: frozenset[str]) -> list[Any]:
+    """Return the values that a text may represent for a schema of these types (none: a text), the likeliest first.
+
+    A list and an object are read as OpenAPI's style ``simple`` writes them: ``1,2`` and ``a,1,b,2`` or ``a=1,b=2``.
+    """
+    scalars = [one for one in _read(text) if not isinstance(one, str | list | dict)]
+    found: list[Any] = [text] if not types or "string" in types else []
+    if types & {"integer", "number", "boolean", "null"}:
+        found += scalars
+    if types & {"array", "object"}:
+        parts = [part.strip() for part in text.split(",")] if text.strip() else []
+        found += [one for one in _read(text) if isinstance(one, list | dict)]
+    if "array" in types:
+        found += [parts, [_scalar(part) for part in parts]]
+    if "object" in types:
+        pairs = (
+            [part.split("=", 1) for part in parts] if "=" in text else list(zip(parts[::2], parts[1::2], strict=False))
+        )
+        if all(len(pair) == 2 for pair in pairs):
+            found += [dict(pairs), {name: _scalar(value) for name, value in pairs}]
+    return found or [text]
+
+
+def json_values(text: str) -> list[Any]:
+    """Return the JSON value of a text as a list of one; the text itself if it is not JSON."""
+    return _read(text) or [text]
+
+
+def _scalar(text: str) -> Any:
+    return next((one for one in _read(text) if not isinstance(one, str | list | dict)), text)
 
 
 def _read(text: str) -> list[Any]:

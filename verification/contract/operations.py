@@ -5,16 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, unquote
 
 from verification.contract.document import Node
+from verification.contract.fields import (
+    METHODS,
+    check_header,
+    check_media,
+    check_operation,
+    check_path_item,
+    check_response,
+    flag,
+)
+from verification.contract.media import MediaType
 from verification.contract.schemas import Schemas
+from verification.contract.servers import normal, prefixes
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
-_STATUS = re.compile(r"[1-5](\d\d|XX)|default")
+_STATUS = re.compile(r"[1-5]([0-9][0-9]|XX)|default")
+_BRACE = re.compile(r"[{}]")
 _PARAMETER = re.compile(r"(\{[^{}]+\})")
-_SAFE = "!$&'()*+,;=:@-._~"  # RFC 3986: what a segment of a path may have as it is
 _WORST = 4
 
 
@@ -66,31 +74,33 @@ class Operation:
 
 def operations(root: Node, schemas: Schemas) -> tuple[Operation, ...]:
     """Return every operation, those with concrete paths before templates. Raises InvalidDocument with the place."""
-    found = [
-        _operation(root, schemas, path, method, operation, item)
-        for path, place in root.mapping("paths")
-        for item in (_path_item(place, path),)
-        for method, operation in _methods(item)
-    ]
+    found = []
+    known: dict[tuple[str, str], str] = {}
+    for path, place in root.mapping("paths", extensible=True):
+        item = _path_item(place, path)
+        for method, described in _methods(item):
+            operation = _operation(root, schemas, path, method, described, item)
+            other = known.setdefault((method, operation.pattern.pattern), path)
+            if other != path:
+                raise place.wrong(f"{method} {path} and {method} {other} are the same path: delete one of them")
+            found.append(operation)
     return tuple(sorted(found, key=lambda operation: _precedence(operation.path)))
-
-
-def normal(path: str) -> str:
-    """Return a path in one spelling: only the characters that require it are percent-encoded. A %2F stays in its segment."""
-    return "/".join(quote(unquote(segment), safe=_SAFE) for segment in path.split("/"))
 
 
 def _path_item(place: Node, path: str) -> dict[str, Node]:
     """Return the fields of a path item by name; of two beside and behind its ``$ref``, the one beside it."""
     if not path.startswith("/"):
         raise place.wrong(f"a path must begin with a slash, such as /{path}")
+    if _BRACE.search(_PARAMETER.sub("", path)):
+        raise place.wrong("a parameter of a path must have a name between braces, such as {id}")
     target = place.object()
+    check_path_item(target)
     behind = {key: target.child(key) for key in target.value}
     return {**behind, **{key: place.child(key) for key in place.value if key != "$ref"}}
 
 
 def _methods(item: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-    yield from ((method.upper(), item[method].object()) for method in _METHODS if method in item)
+    yield from ((method.upper(), item[method].object()) for method in METHODS if method in item)
     if "additionalOperations" in item:  # OpenAPI 3.2
         further = item["additionalOperations"].object()
         yield from ((method, further.child(method).object()) for method in further.value)
@@ -99,33 +109,50 @@ def _methods(item: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
 def _operation(
     root: Node, schemas: Schemas, path: str, method: str, place: Node, item: Mapping[str, Node]
 ) -> Operation:
-    answers = {}
-    for key, response in place.mapping("responses"):
+    check_operation(place)
+    answers: dict[str, Answer] = {}
+    for key, response in place.mapping("responses", extensible=True):
         status = key.upper() if key[1:].upper() == "XX" else key
         if not _STATUS.fullmatch(status):
             raise response.wrong(f"{key!r} is not a status: it must be a number such as 404, 4XX or default")
+        if status in answers:
+            raise response.wrong(f"the status {status} is documented twice: delete one of the two")
         answers[status] = _answer(schemas, response.object())
-    security = place.value.get("security", root.value.get("security"))
-    servers = next((one["servers"] for one in (_fields(place), item, _fields(root)) if one.get("servers")), None)
+    servers = next((one["servers"] for one in (_servers(place), item, _servers(root)) if _listed(one)), None)
     return Operation(
         str(place.value.get("operationId", f"{method} {path}")),
         method,
         path,
         {int(status): tuple(answer.content) for status, answer in answers.items() if status.isdecimal()},
-        isinstance(security, list) and bool(security) and {} not in security,
-        re.compile(f"(?:{'|'.join(_prefixes(servers))}){_pattern(path)}"),
+        _secured(place if "security" in place.value else root),
+        re.compile(f"(?:{'|'.join(prefixes(servers))}){_pattern(path)}"),
         answers,
     )
 
 
-def _fields(node: Node) -> dict[str, Node]:
-    return {key: node.child(key) for key in ("servers",) if node.value.get(key)}
+def _servers(node: Node) -> dict[str, Node]:
+    return {"servers": node.child("servers")} if "servers" in node.value else {}
+
+
+def _listed(fields: Mapping[str, Node]) -> bool:
+    """Return whether servers are listed: an empty list is the same as none."""
+    return "servers" in fields and bool(fields["servers"].value)
+
+
+def _secured(node: Node) -> bool:
+    """Return whether an operation needs a token. Raises InvalidDocument if its security is not a list of requirements."""
+    security = node.value.get("security") or []
+    if not isinstance(security, list) or not all(isinstance(one, Mapping) for one in security):
+        raise node.wrong("must be a list of requirements, such as [{bearerAuth: []}]", "security")
+    return bool(security) and {} not in security
 
 
 def _answer(schemas: Schemas, response: Node) -> Answer:
+    check_response(response)
     content: dict[str, str | None] = {}
     for content_type, place in response.mapping("content"):
         media = place.object()
+        check_media(media)
         content[content_type] = schemas.add(media.child("schema")) if "schema" in media.value else None
     headers = [_header(schemas, name, place.object()) for name, place in response.mapping("headers")]
     # OpenAPI ignores a Content-Type here: the content states it.
@@ -133,55 +160,15 @@ def _answer(schemas: Schemas, response: Node) -> Answer:
 
 
 def _header(schemas: Schemas, name: str, place: Node) -> Header:
-    required = bool(place.value.get("required", False))
+    check_header(place)
+    required = flag(place, "required")
     if "schema" in place.value:
         return Header(name, required, schemas.add(place.child("schema")))
     for content_type, media in place.mapping("content"):
-        if content_type.lower().endswith(("/json", "+json")) and "schema" in media.object().value:
-            return Header(name, required, schemas.add(media.object().child("schema")), json=True)
+        if "schema" in media.object().value:
+            schema = schemas.add(media.object().child("schema"))
+            return Header(name, required, schema, json=MediaType.parse(content_type).is_json)
     return Header(name, required, None)
-
-
-def _prefixes(servers: Node | None) -> list[str]:
-    """Return patterns of the servers' paths; their hosts are not compared, since each colour has its own."""
-    if servers is None:
-        return [""]
-    if not isinstance(servers.value, list):
-        raise servers.wrong("must be a list of servers")
-    return list(dict.fromkeys(_prefix(servers.child(index).object()) for index in range(len(servers.value))))
-
-
-def _prefix(server: Node) -> str:
-    url = server.value.get("url", "/")
-    if not isinstance(url, str):
-        raise server.wrong("must be a text", "url")
-    variables = {name: one.object().value for name, one in server.mapping("variables")}
-    marks = {f"\0{number}\0": name for number, name in enumerate(variables)}
-    for mark, name in marks.items():
-        url = url.replace(f"{{{name}}}", mark)
-    # A variable may hold the scheme or the whole address: then its default shows where the path begins.
-    mark, name = next(((mark, name) for mark, name in marks.items() if url.startswith(mark)), ("", ""))
-    if mark and url[len(mark) :][:1] in ("", "/"):
-        url = str(variables[name].get("default", "")) + url[len(mark) :]
-    path = _path_of(url).rstrip("/")
-    if path and not path.startswith("/"):
-        path = f"/{path}"
-    parts = re.split("(\0\\d+\0)", path)
-    return "".join(_values(variables[marks[part]]) if part in marks else re.escape(normal(part)) for part in parts)
-
-
-def _path_of(url: str) -> str:
-    """Return the path of an absolute or relative address, whose host and port may be variables."""
-    absolute = re.match(r"[^/?#]*//[^/?#]*", url)
-    rest = url[absolute.end() :] if absolute else url
-    return re.split(r"[?#]", rest)[0].removeprefix(".")
-
-
-def _values(variable: Mapping[str, Any]) -> str:
-    """Return a pattern of the values that a server's variable may have: its enum, or else its default or any one segment."""
-    listed = [str(value) for value in (variable.get("enum") or (variable.get("default", ""),))]
-    patterns = [re.escape(normal(value.strip("/"))) for value in listed]
-    return f"(?:{'|'.join(patterns if variable.get('enum') else [*patterns, '[^/]+'])})"
 
 
 def _pattern(path: str) -> str:

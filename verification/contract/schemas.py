@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from verification.contract.discriminators import ancestors, components, entries, mapped, targets_of
 from verification.contract.document import Node
+from verification.contract.fields import check_schema, flag
 
 # Functions import the library themselves: it takes longer than all of this package, and a service may have no contract.
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 _URI = "urn:contract"
 _OPENAPI_DIALECTS = "https://spec.openapis.org/oas/3."
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 # Keywords that apply a schema to the value itself, and to parts of it; alone, in lists, and in mappings.
 _SAME = ("not", "if", "then", "else")
 _PART = ("contains", "propertyNames", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
@@ -27,7 +31,14 @@ _ASSERTIONS = {
     *("maxLength", "minLength", "pattern", "format", "maxItems", "minItems", "uniqueItems", "maxContains"),
     *("minContains", "maxProperties", "minProperties", "required", "dependentRequired"),
 }
-_INTEGERS = {"int32": 2**31, "int64": 2**63}
+_INTEGERS = {
+    **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+}
+# A regular expression that is one character repeated: jsonschema-rs refuses large numbers in it.
+_REPEATED = re.compile(r"\^(\.|\\[dDsSwW]|\[(?:[^\[\]\\]|\\.)+\])\{([0-9]+)(?:(,)([0-9]*))?\}\$")
+_MANY = 1000
+_MOST_SCHEMAS = 50_000
 _LONGEST = 120
 
 
@@ -69,6 +80,7 @@ class Schemas:
 
     __slots__ = (
         "_checked",
+        "_count",
         "_definitions",
         "_dialect",
         "_includes",
@@ -86,6 +98,7 @@ class Schemas:
         self._places: dict[str, Node] = {}
         self._includes: dict[str, set[str]] = {}
         self._checked: set[str] = set()
+        self._count = 0
         self._registry: jsonschema_rs.Registry | None = None
         self._validators: dict[str, jsonschema_rs.Validator] = {}
         if str(root.value.get("openapi")).startswith("3.0"):
@@ -147,13 +160,24 @@ class Schemas:
             return "writeOnly", True
         return str(error.schema_path[-1]) if error.schema_path else error.kind.name, schema
 
-    def is_text(self, name: str) -> bool:
-        """Return whether a schema says that the value is a text."""
-        schema = self._definitions[name]
-        while isinstance(schema, Mapping) and "$ref" in schema and "type" not in schema:
-            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
-        types = schema.get("type", ()) if isinstance(schema, Mapping) else ()
-        return "string" in ([types] if isinstance(types, str) else types)
+    def types(self, name: str) -> frozenset[str]:
+        """Return the types that a schema or the schemas that it includes name or list values of; empty if there are none."""
+        return self._types(self._definitions[name], frozenset())
+
+    def _types(self, schema: Any, seen: frozenset[str]) -> frozenset[str]:
+        if not isinstance(schema, Mapping):
+            return frozenset()
+        named = schema.get("type", ())
+        found = frozenset([named] if isinstance(named, str) else named)
+        if not found:
+            found = frozenset(
+                _type_of(one) for one in (*schema.get("enum", ()), *[schema[k] for k in schema if k == "const"])
+            )
+        target = str(schema.get("$ref", "")).rpartition("/")[2]
+        included = [self._definitions[target]] if target and target not in seen else []
+        for keyword in _SAME_LIST:
+            included += schema.get(keyword, ())
+        return found.union(*(self._types(one, seen | {target}) for one in included))
 
     def fields(self) -> frozenset[str]:
         """Return the names of all properties."""
@@ -192,6 +216,10 @@ class Schemas:
             return value
         if not isinstance(value, Mapping):
             raise node.wrong(f"must be a schema, not {json.dumps(value)[:_LONGEST]}")
+        self._count += 1
+        if self._count > _MOST_SCHEMAS:
+            raise self._root.wrong(f"there are more than {_MOST_SCHEMAS} schemas, because aliases of YAML repeat them")
+        check_schema(node)
         dialect = _dialect(node, "$schema", around.dialect)
         if dialect is not around.dialect:
             around = _Around(dialect, around.unread, around.plain)
@@ -199,14 +227,15 @@ class Schemas:
             owner, around = f"part {len(self._includes)}", _Around(dialect)
             self._includes[owner] = set()
             self._places[owner] = node
-        for keyword in ("$ref", "$dynamicRef"):
+        for keyword in _REFERENCES:
             if dialect.ref_alone and isinstance(value.get(keyword), str):
                 return self._refer(node.child(keyword).target(value[keyword]), around, owner)
         unread = around.unread | self._unread(node)
         chosen = node in around.plain  # its discriminator selected it already
         inside = _Around(dialect, unread, around.plain | ({node} if "discriminator" in value else set()))
-        out = self._assertions(node, dialect, unread)
-        for keyword in ("$ref", "$dynamicRef"):
+        choices = [one for key in ("oneOf", "anyOf") if key in value for one in entries(node.child(key))]
+        out = self._assertions(node, dialect, unread.union(*(self._unread(one) for one in choices)))
+        for keyword in _REFERENCES:
             if isinstance(value.get(keyword), str):
                 target = self._refer(node.child(keyword).target(value[keyword]), inside, owner)
                 out.setdefault("allOf", []).append(target)
@@ -217,7 +246,7 @@ class Schemas:
 
     def _assertions(self, node: Node, dialect: _Dialect, unread: frozenset[str]) -> dict[str, Any]:
         value = node.value
-        out = {keyword: value[keyword] for keyword in value if keyword in _ASSERTIONS}
+        out = _short({keyword: value[keyword] for keyword in value if keyword in _ASSERTIONS})
         for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if dialect.boolean_limits and isinstance(out.get(exclusive), bool) and out.pop(exclusive) and limit in out:
                 out[exclusive] = out.pop(limit)
@@ -225,13 +254,15 @@ class Schemas:
         self._check(
             node, {**out, "patternProperties": dict.fromkeys(patterns, True)} if isinstance(patterns, dict) else out
         )
-        if isinstance(range_ := _INTEGERS.get(out.get("format", "")), int):
-            out["minimum"] = max(out.get("minimum", -range_), -range_)
-            out["maximum"] = min(out.get("maximum", range_ - 1), range_ - 1)
-        if dialect.nullable and not isinstance(value.get("nullable", False), bool):
-            raise node.wrong("must be true or false", "nullable")
+        if (limits := _INTEGERS.get(out.get("format", ""))) is not None:
+            out["minimum"] = max(out.get("minimum", limits[0]), limits[0])
+            out["maximum"] = min(out.get("maximum", limits[1]), limits[1])
+        for name in ("writeOnly", "readOnly", *(("nullable",) if dialect.nullable else ())):
+            flag(node, name)
         if unread and "required" in out:
             out["required"] = [name for name in out["required"] if name not in unread]
+        if unread and "dependentRequired" in out:
+            out["dependentRequired"] = _without(out["dependentRequired"], unread)
         return out
 
     def _check(self, node: Node, assertions: dict[str, Any]) -> None:
@@ -262,21 +293,24 @@ class Schemas:
             if keyword in _SAME:
                 out[keyword] = self._translate(below, inside, owner)
             elif keyword in _PART:
-                out[keyword] = self._translate(below, part, None)
+                out[keyword] = self._property(below, part)
             elif keyword in _SAME_LIST:
-                translated = [self._translate(one, inside, owner) for one in _entries(below)]
+                translated = [self._translate(one, inside, owner) for one in entries(below)]
                 out[keyword] = [*out.get(keyword, ()), *translated]
             elif keyword in _PART_MAP:
                 out[keyword] = {name: self._property(one, part) for name, one in below.entries().items()}
             elif keyword == "dependentSchemas" or (keyword == "dependencies" and inside.dialect.listed_items):
                 for name, one in below.entries().items():
-                    kind = "dependentRequired" if isinstance(one.value, list) else "dependentSchemas"
-                    plain = kind == "dependentRequired"
-                    out.setdefault(kind, {})[name] = one.value if plain else self._translate(one, inside, owner)
+                    if isinstance(one.value, list):
+                        names = _without({name: one.value}, inside.unread)
+                        out["dependentRequired"] = {**out.get("dependentRequired", {}), **names}
+                    else:
+                        schema = self._translate(one, inside, owner)
+                        out["dependentSchemas"] = {**out.get("dependentSchemas", {}), name: schema}
             elif keyword == "prefixItems":
-                out[keyword] = [self._translate(one, part, None) for one in _entries(below)]
+                out[keyword] = [self._translate(one, part, None) for one in entries(below)]
             elif keyword == "items" and isinstance(below.value, list) and inside.dialect.listed_items:
-                out["prefixItems"] = [self._translate(one, part, None) for one in _entries(below)]
+                out["prefixItems"] = [self._translate(one, part, None) for one in entries(below)]
                 if "additionalItems" in value:
                     out["items"] = self._translate(node.child("additionalItems"), part, None)
             elif keyword == "items":
@@ -294,7 +328,7 @@ class Schemas:
         seen |= {node}
         properties = node.child("properties").entries() if "properties" in value else {}
         found = {name for name, one in properties.items() if _is_unread(one, frozenset())}
-        included = _entries(node.child("allOf")) if "allOf" in value else []
+        included = entries(node.child("allOf")) if "allOf" in value else []
         if isinstance(value.get("$ref"), str):
             included = [*included, node.child("$ref").target(value["$ref"])]
         return frozenset(found).union(*(self._unread(one, seen) for one in included))
@@ -311,21 +345,26 @@ class Schemas:
         if chosen:
             return out
         choice = {} if keyword is None else {keyword: out.pop(keyword)}
-        explicit = {value: _mapped(one) for value, one in discriminator.mapping("mapping")}
+        explicit = {value: mapped(one) for value, one in discriminator.mapping("mapping")}
         if keyword is None:
             targets = {**{one.tokens[-1]: one for one in self._children(node)}, **explicit}
-            return {**out, "allOf": [*out.get("allOf", ()), *self._choices(named, targets, around, owner)]}
-        targets, inline = _targets(named, _entries(node.child(keyword)), explicit)
+            return _with_all(out, self._choices(named, targets, around, owner))
+        targets, inline = targets_of(named, entries(node.child(keyword)), explicit)
         known = {"enum": list(targets)}
         # Each member has its values: another value is wrong. Without a value, one of all members must fit.
-        has_value = {"type": "object", "required": [named], "properties": {named: known if inline else True}}
-        last = {"if": has_value, "then": inline or {"properties": {named: known}}, "else": choice}
-        return {**out, "allOf": [*out.get("allOf", ()), *self._choices(named, targets, around, owner), last]}
+        last: dict[str, Any]
+        if "defaultMapping" in discriminator.value:  # OpenAPI 3.2: for any other value, and for none
+            other = self._refer(mapped(discriminator.child("defaultMapping")), around, owner)
+            last = {"if": _having(named, known), "then": True, "else": other}
+        else:
+            has_value = _having(named, known if inline else True)
+            last = {"if": has_value, "then": inline or {"properties": {named: known}}, "else": choice}
+        return _with_all(out, [*self._choices(named, targets, around, owner), last])
 
     def _choices(self, named: str, chosen: Mapping[str, Node], around: _Around, owner: str) -> list[dict[str, Any]]:
         return [
             {
-                "if": {"type": "object", "required": [named], "properties": {named: {"const": value}}},
+                "if": _having(named, {"const": value}),
                 "then": self._refer(target, around, owner),
             }
             for value, target in chosen.items()
@@ -334,32 +373,19 @@ class Schemas:
     def _children(self, parent: Node) -> list[Node]:
         """Return the named schemas that include another one by allOf."""
         named = components(self._root).values()
-        return [one for one in named if one != parent and parent in _ancestors(one, frozenset())]
-
-
-def components(root: Node) -> dict[str, Node]:
-    """Return the schemas of ``components/schemas`` by name. Raises InvalidDocument if one of the two is not a mapping."""
-    if root.value.get("components") is None:
-        return {}
-    return dict(root.child("components").object().mapping("schemas"))
+        return [one for one in named if one != parent and parent in ancestors(one, frozenset())]
 
 
 def _dialect(node: Node, keyword: str, default: _Dialect) -> _Dialect:
     uri = node.value.get(keyword)
     if uri is None:
         return default
-    name = str(uri).rstrip("#")
+    name = re.sub("^https?://json-schema.org/draft-", "http://json-schema.org/draft-", str(uri).rstrip("#"))
     if name.startswith(_OPENAPI_DIALECTS):
         return _CURRENT
     if name not in _DIALECTS:
         raise node.wrong(f"the dialect {uri!r} is not known; known are {', '.join(_DIALECTS)}", keyword)
     return _DIALECTS[name]
-
-
-def _entries(node: Node) -> list[Node]:
-    if not isinstance(node.value, list) or not node.value:
-        raise node.wrong("must be a list of schemas")
-    return [node.child(index) for index in range(len(node.value))]
 
 
 def _is_unread(node: Node, seen: frozenset[Node]) -> bool:
@@ -375,59 +401,13 @@ def _is_unread(node: Node, seen: frozenset[Node]) -> bool:
     return any(_is_unread(one, seen | {node}) for one in included)
 
 
-def _mapped(node: Node) -> Node:
-    """Return the schema of an entry of a discriminator's mapping, which is a name or a reference."""
-    value = node.value
-    if not isinstance(value, str):
-        raise node.wrong("must be the name of a schema or a reference to one")
-    return components(node.files.root).get(value) or node.target(value)
+def _having(name: str, schema: Any) -> dict[str, Any]:
+    """Return the schema of an object whose property has a value that fits."""
+    return {"type": "object", "required": [name], "properties": {name: schema}}
 
 
-def _targets(named: str, members: Iterable[Node], explicit: Mapping[str, Node]) -> tuple[dict[str, Node], bool]:
-    """Return the members by the discriminator's value, and whether a member is inline and lists no value."""
-    found: dict[str, Node] = {}
-    inline = False
-    for member in members:
-        target = member.follow()
-        names = [value for value, one in explicit.items() if one.follow() == target]
-        names += _constants(target, named, frozenset())
-        if target != member:
-            names.append(target.tokens[-1] if target.tokens else target.file.stem)
-        inline = inline or not names
-        for name in names:
-            found.setdefault(name, target)
-    return found, inline
-
-
-def _constants(node: Node, named: str, seen: frozenset[Node]) -> list[str]:
-    """Return the values that a schema allows for the discriminator's property, if it lists them."""
-    node = node.follow()
-    value = node.value
-    if not isinstance(value, Mapping) or node in seen:
-        return []
-    own = (node.child("properties").entries() if "properties" in value else {}).get(named)
-    listed = own.follow().value if own is not None else {}
-    if not isinstance(listed, Mapping):
-        return []
-    found = [
-        one
-        for one in (*listed.get("enum", ()), *([listed["const"]] if "const" in listed else ()))
-        if isinstance(one, str)
-    ]
-    for index in range(len(value["allOf"]) if isinstance(value.get("allOf"), list) else 0):
-        found += _constants(node.child("allOf").child(index), named, seen | {node})
-    return found
-
-
-def _ancestors(node: Node, seen: frozenset[Node]) -> frozenset[Node]:
-    """Return the schemas that a schema includes by allOf."""
-    node = node.follow()
-    if not isinstance(node.value, Mapping) or node in seen:
-        return seen
-    seen |= {node}
-    for index in range(len(node.value["allOf"]) if isinstance(node.value.get("allOf"), list) else 0):
-        seen |= _ancestors(node.child("allOf").child(index), seen)
-    return seen
+def _with_all(out: dict[str, Any], further: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**out, "allOf": [*out.get("allOf", ()), *further]} if further else out
 
 
 def _or_null(out: dict[str, Any], value: Mapping[str, Any], dialect: _Dialect) -> dict[str, Any]:
@@ -439,6 +419,30 @@ def _or_null(out: dict[str, Any], value: Mapping[str, Any], dialect: _Dialect) -
         return {"anyOf": [{"type": "null"}, out]}
     types = out.get("type", [])
     return {**out, "type": [*([types] if isinstance(types, str) else types), "null"]} if types else out
+
+
+def _type_of(value: Any) -> str:
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "null")
+
+
+def _short(assertions: dict[str, Any]) -> dict[str, Any]:
+    """Return the assertions; a pattern that repeats one character very often becomes a pattern and the lengths of the text."""
+    found = _REPEATED.fullmatch(pattern) if isinstance(pattern := assertions.get("pattern"), str) else None
+    if (
+        found is None
+        or max(int(found[2]), int(found[4] or 0)) < _MANY
+        or {"minLength", "maxLength"} & assertions.keys()
+    ):
+        return assertions
+    least, most = int(found[2]), int(found[4] or 0) if found[3] else int(found[2])
+    lengths = {"minLength": least, **({"maxLength": most} if most else {})}
+    return {**assertions, "pattern": f"^{found[1]}*$", **lengths}
+
+
+def _without(required: Mapping[str, list[str]], unread: frozenset[str]) -> dict[str, list[str]]:
+    """Return what other properties require, without the names that are never answered."""
+    return {name: [one for one in names if one not in unread] for name, names in required.items()}
 
 
 def _is_base64(text: str) -> bool:
