@@ -233,7 +233,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         waive=tuple(option.waive),
         attest=tuple(option.attest),
         strategy=option.strategy,
-        clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
+        clean_plan=None if option.require_clean_plan is None else Path(option.require_clean_plan).absolute(),
         allow_irreversible=option.allow_irreversible,
         allow_unhealthy_live=option.allow_unhealthy_live,
         renamed=next((old for old in RENAMED if getattr(option, old[2:].replace("-", "_")) is not None), None),
@@ -272,6 +272,8 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused(f"--target={options.target} is not a colour", hint=f"Use one of: {', '.join(TARGETS)}.")
     if options.mode is Mode.PLAN and options.target is None:
         raise Refused("--plan requires --target", hint="Add --target=auto.")
+    if config.option.require_clean_plan == "":
+        raise Refused("--require-clean-plan must not be empty", hint="Give the file, or omit the option.")
     if options.clean_plan is not None and options.target is None:
         raise Refused("--require-clean-plan requires --target", hint="Add --target=auto.")
     if options.attest and options.target is None:

@@ -40,9 +40,19 @@ def load(path: Path) -> Mapping[str, Any]:
             f"{path} is not a Terraform plan: it has neither resource_changes nor planned_values", hint=MAKE_ONE
         )
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
+    try:
+        problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
+    except RecursionError:
+        raise Refused(f"{path} proves nothing: it is nested too deep", hint=MAKE_ONE) from None
     if problem is not None:
         raise Refused(f"{path} proves nothing: {_place(document, problem)}{problem.message[:200]}", hint=MAKE_ONE)
+    changes = {change["address"] for change in document.get("resource_changes", ())}
+    if unlisted := [address for address in _planned(document) if address not in changes]:
+        raise Refused(
+            f"{path} proves nothing: planned_values has {unlisted[0]}, and resource_changes does not say what happens to "
+            "it, as in a plan that was made with -refresh-only",
+            hint=MAKE_ONE,
+        )
     if _made_at(document) is None:
         raise Refused(
             f"{path} proves nothing about now: its timestamp {document['timestamp'][:40]!r} is not a time with a zone, "
@@ -50,6 +60,15 @@ def load(path: Path) -> Mapping[str, Any]:
             hint=MAKE_ONE,
         )
     return document
+
+
+def _planned(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Return the addresses of the managed resources that exist after the plan is applied."""
+    modules = [plan.get("planned_values", {}).get("root_module", {})]
+    while modules:
+        module = modules.pop()
+        modules += module.get("child_modules", ())
+        yield from (one["address"] for one in module.get("resources", ()) if one.get("mode", "managed") == "managed")
 
 
 def _made_at(plan: Mapping[str, Any]) -> datetime | None:
@@ -85,10 +104,15 @@ def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: 
 def _changes(plan: Mapping[str, Any], idle: Colour) -> Iterator[str]:
     """Return a line for each change of anything but the idle colour."""
     for change in plan.get("resource_changes", ()):
-        address = change["address"]
-        actions = [one for one in change["change"]["actions"] if one not in IDLE_ACTIONS]
-        actions += ["import"] if change["change"].get("importing") else []
-        if actions and not belongs_to(address, idle):
+        address, what = change["address"], change["change"]
+        actions = [one for one in what["actions"] if one not in IDLE_ACTIONS]
+        actions += ["import"] if what.get("importing") is not None else []
+        if what["actions"] == ["no-op"] and what.get("before") != what.get("after"):
+            actions.append("no-op, although its values differ before and after")
+        # A resource that moves to an address of the idle colour may be the live one.
+        addresses = [address, *([change["previous_address"]] if "previous_address" in change else [])]
+        actions += [f"moved from {one}" for one in addresses[1:]]
+        if actions and not all(belongs_to(one, idle) for one in addresses):
             yield f"{address}: {', '.join(actions)}"
     for deferred in plan.get("deferred_changes", ()):
         yield f"{deferred['resource_change']['address']}: deferred, so its changes are unknown"
@@ -99,8 +123,11 @@ def _changes(plan: Mapping[str, Any], idle: Colour) -> Iterator[str]:
 
 
 def belongs_to(address: str, colour: Colour) -> bool:
-    """Return whether a resource's address names this colour and not the other: ``module.app_runner["green"].aws_…``."""
-    words = set(re.split(r"[^A-Za-z0-9]+", address.lower()))
+    """Return whether a resource's address names this colour and not the other: ``module.app_runner["green"].aws_…``.
+
+    The term blue_green, as in ``module.blue_green.aws_…``, names neither.
+    """
+    words = set(re.split(r"[^A-Za-z0-9]+", re.sub(r"(?<![a-z0-9])blue[-_]?green(?![a-z0-9])", "", address.lower())))
     return colour.value in words and colour.other.value not in words
 
 

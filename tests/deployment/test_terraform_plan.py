@@ -35,6 +35,8 @@ def found(*changes: tuple[str, list[str]], **more: Any) -> list[str]:
         ('module.app_runner["green"].aws_apprunner_service.main', ["update"]),
         ("module.app_runner_green.aws_apprunner_service.main", ["delete", "create"]),
         ("module.ecs.aws_ecs_service.green", ["create"]),
+        ('module.blue_green.aws_ecs_service.this["green"]', ["update"]),
+        ('module.shop-blue-green["eu"].aws_ecs_service.green', ["update"]),
     ],
 )
 def test_plan_that_changes_only_the_idle_colour(address: str, actions: list[str]) -> None:
@@ -49,6 +51,9 @@ def test_plan_that_changes_only_the_idle_colour(address: str, actions: list[str]
         ("module.route53.aws_route53_record.green_and_blue", ["update"]),
         ("module.front_door.aws_cloudfront_function.evergreen", ["update"]),
         ("module.vpc.aws_subnet.main", ["forget"]),
+        ("module.blue_green.aws_lb_listener.main", ["update"]),
+        ('module.blue_green.aws_ecs_service.this["blue"]', ["update"]),
+        ("module.ecs.aws_ecs_service.blue_green", ["update"]),
     ],
 )
 def test_plan_that_changes_anything_else(address: str, actions: list[str]) -> None:
@@ -109,6 +114,51 @@ def test_plan_case(case: dict[str, Any], tmp_path: Path) -> None:
             {"resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"], "importing": {"id": "x"}}}]},
             "objects",
         ),
+        (
+            {"resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"], "importing": {}}}]},
+            "objects",
+        ),
+        (
+            {"resource_changes": [{"address": "a.b", "previous_address": "a.c", "change": {"actions": ["no-op"]}}]},
+            "objects",
+        ),
+        (
+            {
+                "resource_changes": [
+                    {
+                        "address": 'aws_ecs_service.this["green"]',
+                        "previous_address": 'aws_ecs_service.this["blue"]',
+                        "change": {"actions": ["update"]},
+                    }
+                ]
+            },
+            "objects",
+        ),
+        (
+            {
+                "resource_changes": [
+                    {
+                        "address": 'module.ecs.aws_ecs_service.this["green"]',
+                        "previous_address": 'aws_ecs_service.this["green"]',
+                        "change": {"actions": ["no-op"]},
+                    }
+                ]
+            },
+            "clean",
+        ),
+        (
+            {
+                "resource_changes": [
+                    {"address": "a.b", "change": {"actions": ["no-op"], "before": {"n": 1}, "after": {}}}
+                ]
+            },
+            "objects",
+        ),
+        (
+            {"resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"], "before": [1], "after": [1]}}]},
+            "clean",
+        ),
+        ({"format_version": "1.2\n"}, "refused"),
         ({"resource_changes": [{"address": "a.b", "change": {"actions": []}}]}, "refused"),
         ({"resource_changes": [{"address": "a.b", "change": {"actions": "update"}}]}, "refused"),
         ({"resource_changes": [{"change": {"actions": ["update"]}}]}, "refused"),
@@ -137,6 +187,31 @@ def test_malformed_entry_is_named_by_its_address(tmp_path: Path) -> None:
 def test_plan_without_changes_may_omit_the_list(tmp_path: Path) -> None:
     without = {name: value for name, value in plan().items() if name != "resource_changes"}
     assert verdict_of({**without, "planned_values": {"root_module": {}}}, tmp_path) == "clean"
+
+
+def resources(*addresses: str) -> list[dict[str, Any]]:
+    return [{"address": one, "mode": "data" if one.startswith("data.") else "managed"} for one in addresses]
+
+
+def test_resource_that_the_changes_do_not_list_is_refused(tmp_path: Path) -> None:
+    """A plan that was made with -refresh-only, or cut, lists resources without what happens to them."""
+    inner = {"child_modules": [{"resources": resources("module.a.aws_vpc.main")}]}
+    root = {"root_module": {"resources": resources("a.b", "data.c.d"), **inner}}
+    listed = [{"address": "a.b", "change": {"actions": ["no-op"]}}]
+    assert verdict_of(plan(planned_values=root, resource_changes=listed), tmp_path) == "refused"
+    with pytest.raises(Refused, match=r"module\.a\.aws_vpc\.main"):
+        load(tmp_path / "plan.json")
+    listed.append({"address": "module.a.aws_vpc.main", "change": {"actions": ["no-op"]}})
+    assert verdict_of(plan(planned_values=root, resource_changes=listed), tmp_path) == "clean"
+    without = {name: value for name, value in plan().items() if name != "resource_changes"}
+    assert verdict_of({**without, "planned_values": root}, tmp_path) == "refused"
+
+
+@pytest.mark.parametrize(
+    "values", [{"root_module": []}, {"root_module": {"resources": [1]}}, {"root_module": {"child_modules": {}}}]
+)
+def test_planned_values_that_are_malformed_are_refused(values: Any, tmp_path: Path) -> None:
+    assert verdict_of(plan(planned_values=values), tmp_path) == "refused"
 
 
 def test_utf8_with_a_mark_is_read_and_utf16_is_refused_with_a_hint(tmp_path: Path) -> None:

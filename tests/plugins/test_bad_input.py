@@ -120,6 +120,7 @@ CASES = {
     ),
     "address: a password": Case(("--base-url=http://u:canary@h",), ("--base-url must not contain a user",)),
     "address and target": Case((*GREEN, "--base-url=http://h"), ("--base-url", "--target", "one of them")),
+    "clean plan: none": Case((*GREEN, "--require-clean-plan="), ("--require-clean-plan must not be empty",)),
     "wait: negative": Case((*GREEN, "--wait-for-lock=-1"), ("--wait-for-lock=-1",)),
     "wait: not a number": Case((*GREEN, "--wait-for-lock=soon"), ("--wait-for-lock", "'soon'"), reported=False),
     "wait: nan": Case((*GREEN, "--wait-for-lock=nan"), ("--wait-for-lock=nan",)),
