@@ -1,20 +1,14 @@
-"""Compares media types of documents and answers, and reads values from the bytes of an answer."""
+"""Compares media types of documents and answers, and reads values from the texts of an answer."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from fnmatch import fnmatchcase
-from math import isfinite
-from typing import Any, NoReturn
+from typing import Any
 
-_LONGEST_INT = 4000
-_LONGEST_NAME = 60
-_LONG = re.compile(r"\d{4000}")  # a whole number that may be too long for int()
-_LARGE = re.compile(r"\d[eE]\+?\d{3}")  # a number that may be too large for a float
+from verification.http.json_body import refuse_constant
 
 
 @dataclass(frozen=True)
@@ -71,46 +65,6 @@ def documented(types: Iterable[str], answered: str) -> str | None:
     return found[0][1] if found else None
 
 
-def json_value(content: bytes) -> Any:
-    """Return the value of a JSON body (RFC 8259: UTF-8, no NaN, whole characters). Raises ValueError with the reason."""
-    try:
-        text = content.decode("utf-8-sig")
-        value = json.loads(
-            text,
-            parse_constant=_refuse,
-            parse_float=_exact if _LARGE.search(text) else None,
-            parse_int=_whole if _LONG.search(text) else None,
-            object_pairs_hook=_object,
-        )
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
-    except UnicodeEncodeError:
-        raise ValueError("it has half of a surrogate pair instead of a character") from None
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    return value
-
-
-def _exact(text: str) -> float | Decimal:
-    number = float(text)
-    return number if isfinite(number) else Decimal(text)
-
-
-def _whole(text: str) -> int | Decimal:
-    return int(text) if len(text) < _LONGEST_INT else Decimal(text)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:_LONGEST_NAME]!r} occurs twice in one object")
-    return found
-
-
 def readings(text: str, types: frozenset[str]) -> list[Any]:
     """Return the values that a text may represent for a schema of these types (none: a text), the likeliest first.
 
@@ -145,10 +99,6 @@ def _scalar(text: str) -> Any:
 
 def _read(text: str) -> list[Any]:
     try:
-        return [json.loads(text, parse_constant=_refuse)]
+        return [json.loads(text, parse_constant=refuse_constant)]
     except (ValueError, RecursionError):
         return []
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

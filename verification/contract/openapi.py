@@ -13,11 +13,12 @@ from verification.contract import document
 from verification.contract.discriminators import components
 from verification.contract.document import InvalidDocument, Node
 from verification.contract.leaks import leaks
-from verification.contract.media import MediaType, documented, json_value, json_values, readings
+from verification.contract.media import MediaType, documented, json_values, readings
 from verification.contract.operations import Answer, Header, Operation, operations
 from verification.contract.schemas import Schemas
 from verification.contract.servers import normal
 from verification.http.client import curl_for
+from verification.http.json_body import json_value
 from verification.redaction.redactor import Redactor, is_secret_name
 
 if TYPE_CHECKING:

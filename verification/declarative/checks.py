@@ -248,6 +248,8 @@ class _Builder:
             self.files[found] = _stamp(found)
             return str(found)
 
+        for inner, what in rules.mistakes_in_filled_expectation(raw["expect"], expect):
+            self._mistake([*path, *inner], what)
         made = request_of(request, find)
         for what in rules.mistakes_in_filled(made, parameters):
             self._mistake([*path, "request"], what)

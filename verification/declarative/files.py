@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def rows(path: Path, name: str, types: Mapping[str, str]) -> list[dict[str, Any]
     Raise UnusableFile with the line of the first mistake, which calls the file ``name``.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # a line break inside of quotes stays as it is
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UnusableFile(f"{name}:{line}: the file is not UTF-8") from None
@@ -74,7 +75,11 @@ def rows(path: Path, name: str, types: Mapping[str, str]) -> list[dict[str, Any]
 
 
 def _rows(text: str, name: str, types: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UnusableFile(f"{name}:{line}: the character NUL is not allowed")
+    # Only CR and LF end a line: a cell may have the other line breaks of Unicode. Empty lines at the end are no rows.
+    reader = csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), strict=True)
     columns: list[str] = []
     found = False
     try:

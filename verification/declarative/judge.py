@@ -15,6 +15,7 @@ from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, Decla
 from verification.declarative.placeholder_rules import nearest
 from verification.http.client import Received, curl_for
 from verification.http.cookies import ask_alone
+from verification.http.json_body import json_value
 from verification.http.pool import Stopped, Turn
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
 from verification.journeys.model import Expectation
@@ -164,7 +165,7 @@ def differences(
 def _comparable(response: httpx.Response, differ: Sequence[str]) -> tuple[Any, set[str]]:
     """Return the JSON body without the parts that may differ, and the paths that selected something; the text if it is not JSON."""
     try:
-        document = response.json()
+        document = json_value(response.content)
     except ValueError:
         return response.text, set()
     if not differ:
@@ -208,8 +209,8 @@ def _mismatches(expect: Expectation, response: httpx.Response, contract: Contrac
     if expect.schema is None:
         return
     try:
-        value = response.json()
-    except (ValueError, RecursionError):
+        value = json_value(response.content)
+    except ValueError:
         if not expect.has_body and not expect.json:  # these have reported it already
             yield f"{NOT_JSON}: {show(response.text)}"
         return

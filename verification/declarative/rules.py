@@ -80,6 +80,12 @@ def mistakes_in_filled(request: Request, parameters: Mapping[str, Any]) -> Itera
             yield f"the value of {name} has a character that a header cannot have"
 
 
+def mistakes_in_filled_expectation(written: Mapping[str, Any], filled: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield the mistakes in an expectation that show only when its parameters are filled in; paths begin with ``expect``."""
+    if filled != written:
+        yield from in_expectation({key: filled[key] for key in ("headers", "body", "json") if key in filled})
+
+
 def exemption(check: Mapping[str, Any], day: date) -> Iterator[Mistake]:
     """Yield the mistakes in ``severity`` and ``skip`` of a check whose file is read on this day."""
     skip = check.get("skip")
@@ -113,6 +119,7 @@ def _shape(check: Mapping[str, Any]) -> Iterator[Mistake]:
         yield ("on",), "on: both is for one request; write on: each for steps"
     for number, path in enumerate(check.get("differ", ())):
         yield from _json_path(path, ("differ", number))
+        yield from _whole(path, ("differ", number))
     twice = [name for name, count in Counter(step.get("name") for _, step in steps_of(check)).items() if count > 1]
     if twice:
         yield ("steps",), f"several steps are named {twice[0]!r}"
@@ -273,6 +280,14 @@ def _json_path(path: str, at: tuple[Step, ...]) -> Iterator[Mistake]:
         yield at, f"{path!r} is not a JSONPath; it begins with $, as in $.{path.lstrip('.')}"
     elif (problem := problem_of(path)) is not None:
         yield at, f"{path!r} is not a JSONPath; {problem}"
+
+
+def _whole(path: str, at: tuple[Step, ...]) -> Iterator[Mistake]:
+    """Yield a JSONPath that selects every part of an answer: then nothing would be compared."""
+    from verification.journeys.json_paths import problem_of, without
+
+    if problem_of(path) is None and without([path], {"\0": 0})[0] in (None, {}):
+        yield at, f"{path!r} is all of the answer, so that nothing would be compared; name the fields that may differ"
 
 
 def _pattern(pattern: Any, at: tuple[Step, ...]) -> Iterator[Mistake]:

@@ -16,8 +16,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
+from verification.http.json_body import json_value
 from verification.journeys.model import Expectation, Health
 from verification.redaction.redactor import Redactor, is_secret_name
 
@@ -76,8 +78,8 @@ def find(query: str, answer: Answer) -> Any:
             raise NotCaptured(f"the answer has no header {header[1]}")
         return value
     try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        document = json_value(answer.body)
+    except ValueError:
         raise NotCaptured("the body is not JSON") from None
     return value_at(query, document)
 
@@ -144,8 +146,8 @@ def problems(expect: Expectation, answer: Answer, *, quote: bool = True) -> Iter
     if not expect.has_body and not expect.json:
         return
     try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        value = json_value(answer.body)
+    except ValueError:
         if not expect.json and _expects_text(expect.body):
             value = answer.body.decode(errors="replace")
         else:
@@ -205,7 +207,7 @@ def _header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mis
         if got is not None:
             yield _Mismatch(where, f"{where} is {shown}, expected none")
     elif isinstance(wanted, Mapping):
-        if got is None or not re.search(wanted["matches"], got):
+        if got is None or not _finds(wanted["matches"], got):
             yield _Mismatch(where, f"{where} is {shown}, expected what matches {wanted['matches']}", got is None)
     elif got != wanted:
         yield _Mismatch(where, f"{where} is {shown}, expected {wanted}", got is None)
@@ -283,11 +285,11 @@ def _operator_mismatches(operator: str, value: Any, got: Any, where: str) -> Ite
 def _holds(operator: str, value: Any, got: Any) -> bool:
     match operator:
         case "contains":
-            if isinstance(got, str):
-                return isinstance(value, str) and value in got
+            if isinstance(got, str):  # every text contains an empty one, which a placeholder may have become
+                return isinstance(value, str) and value != "" and value in got
             return isinstance(got, list) and any(not any(_mismatches(value, one, "")) for one in got)
         case "matches":
-            return isinstance(got, str) and re.search(value, got) is not None
+            return isinstance(got, str) and _finds(value, got)
         case "type":
             return _is_type(value, got)
         case "length":
@@ -297,6 +299,11 @@ def _holds(operator: str, value: Any, got: Any) -> bool:
         case "less":
             return _is_greater(value, got)
     return _same(value, got)
+
+
+def _finds(pattern: str, text: str) -> bool:
+    """Return whether the text has what the pattern describes; an empty pattern, which a placeholder may have become, finds nothing."""
+    return pattern != "" and re.search(pattern, text) is not None
 
 
 def _is_type(name: str, got: Any) -> bool:
@@ -334,7 +341,7 @@ def _moment(text: str) -> datetime | date | None:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _same(wanted: Any, got: Any) -> bool:

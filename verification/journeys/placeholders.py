@@ -150,6 +150,16 @@ class Values:
             return [self.fill(inner) for inner in value]
         return value
 
+    def fill_expected(self, value: Any) -> Any:
+        """Return ``fill`` of a part of an expectation. In ``{matches: …}`` a placeholder stands for its text, not for a pattern."""
+        if isinstance(value, Mapping):
+            if list(value) == ["matches"] and isinstance(pattern := value["matches"], str):
+                return {"matches": _HOLE.sub(lambda hole: re.escape(spelt(self.value(hole[1]))), pattern)}
+            return {key: self.fill_expected(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.fill_expected(inner) for inner in value]
+        return self.fill(value)
+
 
 def _time(now: re.Match[str]) -> str:
     sign, number, unit = now.groups()

@@ -56,8 +56,8 @@ def prepare(step: Step, values: Values, session: Mapping[str, str], *, undoing: 
     expect = step.expect
     if expect.has_body or expect.headers or expect.json or expect.schema is not None:
         try:
-            filled = {name: values.fill(getattr(expect, name)) for name in ("headers", "body", "json", "schema")}
-            expect = replace(expect, **filled)
+            filled = {name: values.fill_expected(getattr(expect, name)) for name in ("headers", "body", "json")}
+            expect = replace(expect, schema=values.fill(expect.schema), **filled)
         except UnknownPlaceholder:
             if not undoing:
                 raise
