@@ -187,6 +187,8 @@ def test_headers_and_fields_with_a_secret_word_are_redacted(text: str) -> None:
     "text",
     [
         "{'author': 'Jane Example'}",
+        "KeyError: 'next_cursor'",
+        "jose.TokenExpiredError: 'two minutes ago'",
         "X-Monkey-Business: seven of them",
         '{"keyboard": "german", "tokenizer": "words", "authority": "eu-west-1"}',
         "auth: 20 checks passed",

@@ -72,6 +72,7 @@ _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 
 _SECRET_WORDS = frozenset({"key", "token", "secret", "auth", "authorization", "password", "session", "cookie"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
 _RUN_TOGETHER = frozenset(
     {
         "apikey",
@@ -111,10 +112,13 @@ def hide_fields(names: Iterable[str]) -> None:
 def is_secret_name(name: str) -> bool:
     """Return whether a header or field of this name holds a secret: one of its whole words says so, in any case and spelling.
 
-    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author`` and ``monkey`` do not.
+    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author`` and ``monkey`` do not. Neither does the name of an exception:
+    after ``KeyError`` stands the name that was missing, which the reader needs.
     """
     if name.lower() in _PRIVATE_FIELDS:
         return True
+    if _EXCEPTION.fullmatch(name):
+        return False
     words = [word.lower() for word in _WORD.findall(name)]
     return not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words)
 
