@@ -67,6 +67,7 @@ class TargetIsLive(Refused):
     """The target colour takes the traffic, so nothing may be deployed to it."""
 
     def __init__(self, target: Colour) -> None:
+        self.live = target
         super().__init__(
             f"{target} is live: a release cannot be deployed to the live colour",
             hint=f"Deploy to the idle colour: --target={target.other}, or --target=auto.",

@@ -94,6 +94,8 @@ def live_words(live: Mapping[str, Any]) -> str | None:
     """Return the release and the colour of ``live_before``; None if it is empty."""
     if not live:
         return None
+    if live.keys() == {"colour"}:
+        return f"{live['colour']} (the run did not read its version)"
     release = live.get("image") or (f"version {live['version']}" if live.get("version") else live.get("digest"))
     return str(live.get("text") or f"{live['colour']}, {release or 'a release of unknown version'}")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from deployment.errors import DeploymentError, JournalUnwritable, Refused, first_line
+from deployment.errors import DeploymentError, JournalUnwritable, Refused, TargetIsLive, first_line
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.data.details import REASONS, SERIES, reasons_line
@@ -406,7 +406,9 @@ class Coordinator(RunState):
     def _closing(self, code: int) -> list[tuple[str, dict[str, Any]]]:
         """Return the last records of the journal: the contract's coverage, the gates, and the result of the run."""
         verdict = self.verdict()
+        known = self._refusal.live if isinstance(self._refusal, TargetIsLive) else None
         return [
+            *([("live_before", {"live": {"colour": known}})] if known is not None else []),
             *self._coverage(),
             *([("not_asked", {"checks": self._tally.left_out()})] if self._tally.not_asked else []),
             *([("advised", {"checks": self._tally.advised()})] if self._tally.advisory else []),

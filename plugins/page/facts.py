@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,6 @@ from deployment.evidence.data.details import NOT_COMPARED
 from plugins.page.view import absent, duration, records, short_name, timestamp, traffic_moves, waived
 
 # Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
-_LIVE_COLOUR = re.compile(r"lease: (blue|green) is live: a release cannot")
-"""How a run is refused that names the live colour; see ``deployment.errors``."""
 _UNWATCHED_S = 15
 # So many names stand in a list of names.
 _NAMES = 5
@@ -79,8 +76,8 @@ def live_now(data: Mapping[str, Any]) -> str:
     if data["live"]:
         return str(data["live"])
     if data["report"]["verdict"] == "refused":
-        if named := _LIVE_COLOUR.match(str(data["report"]["reason"])):
-            return f"{named[1]}; the run did not read its version, and touched nothing"
+        if data["before"]:
+            return f"{data['before']}; the run touched nothing"
         return "the same release as before; the run did not ask, and touched nothing"
     if data["report"]["verdict"] in VERIFICATIONS:
         return "unchanged; the run did not ask what is live"

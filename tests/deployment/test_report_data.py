@@ -147,6 +147,7 @@ def test_the_sentence_of_a_rollback_names_the_live_release(tmp_path: Path) -> No
         ({"colour": "blue", "version": "1.0.0", "digest": "sha256:aa", "problem": None}, "blue, version 1.0.0", None),
         ({"colour": "blue", "version": None, "digest": "sha256:aa"}, "blue, sha256:aa", None),
         ({"colour": "blue", "version": None, "digest": None}, "blue, a release of unknown version", None),
+        ({"colour": "blue"}, "blue (the run did not read its version)", None),
         (
             {"colour": "green", "image": "api:1.1.0", "version": "1.1.0", "digest": "sha256:bb"},
             "green, api:1.1.0",

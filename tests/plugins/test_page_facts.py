@@ -142,9 +142,9 @@ def test_failure_that_decided_the_run_comes_first() -> None:
 
 def test_what_is_known_about_the_live_release() -> None:
     assert facts.live_now(data() | {"live": "telehealth-api:1.1.0 on green"}) == "telehealth-api:1.1.0 on green"
-    assert "did not ask" in facts.live_now(data(verdict="refused", reason="settings: no such key") | {"live": None})
-    wrong = data(verdict="refused", reason="lease: green is live: a release cannot be deployed to the live colour")
-    assert facts.live_now(wrong | {"live": None}).startswith("green; the run did not read its version")
+    refused = data(verdict="refused") | {"live": None, "before": None}
+    assert "did not ask" in facts.live_now(refused)
+    assert facts.live_now(refused | {"before": "blue, 1.0.0"}) == "blue, 1.0.0; the run touched nothing"
     failed = data(verdict="rollback_failed") | {"live": None, "journal": [switched(100, "green")]}
     assert facts.live_now(failed) == "unknown; last switched to green"
 

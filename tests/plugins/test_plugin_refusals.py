@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.plugins.project import ASKS, REFUSED, Outcome, Project
@@ -73,6 +75,8 @@ def test_the_live_colour_as_target(project: Project) -> None:
     run = project.run("--target=blue", target=None)
     assert (run.code, run.report["verdict"]) == (4, "refused"), run.output
     assert run.calls == ["start", "stop"]
+    data = json.loads((run.folder / "data.json").read_text())
+    assert data["before"] == "blue (the run did not read its version)", "the page names what is live"
 
 
 def test_too_few_checks(project: Project) -> None:
