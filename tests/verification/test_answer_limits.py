@@ -17,6 +17,7 @@ import pytest
 from verification.http.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
 from verification.http.client import open_client
 from verification.http.raw_http import Connection, TooLargeOnTheWire, WireTimeout
+from verification.http.text_body import text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -154,6 +155,37 @@ def test_an_endless_body_is_stopped(server: Server) -> None:
         pytest.raises(AnswerTooLarge, match="GET /a: the answer is larger than 1 MB"),
     ):
         client.get("/a")
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (gzip.compress(b"a,b\n" * 999)[:-9], "gzip"),
+        (zlib.compress(b"a,b\n" * 999)[:-5], "deflate"),
+        (gzip.compress(gzip.compress(b"a")[:-1]), "gzip, gzip"),
+    ],
+)
+def test_an_encoding_that_ends_too_early_is_not_an_answer(server: Server, body: bytes, encoding: str) -> None:
+    server.answer = lambda send, _: send(encoded(body, encoding))
+    with open_client(server.url, timeout_s=5) as client, pytest.raises(UnreadableEncoding, match="ends too early"):
+        client.get("/a")
+
+
+def test_an_empty_body_has_no_encoding(server: Server) -> None:
+    server.answer = lambda send, _: send(encoded(b"", "gzip"))
+    with open_client(server.url, timeout_s=5) as client:
+        assert client.get("/a").content == b""
+
+
+@pytest.mark.parametrize("charset", ["rot13", "hex", "idna", "undefined", "zlib", "base64", "unknown-9"])
+def test_a_charset_that_is_none_of_texts_is_read_as_utf8(server: Server, charset: str) -> None:
+    head = f"Content-Type: text/plain; charset={charset}\r\nContent-Length: 2\r\n\r\n".encode()
+    server.answer = lambda send, _: send(OK + head + "ä".encode())
+    with open_client(server.url, timeout_s=5) as client:
+        response = client.get("/a")
+    assert response.text == text_of(response) == "ä"
+    bare = httpx.Response(200, headers=response.headers, content=response.content)
+    assert text_of(bare) == "ä"
 
 
 SLOW = {

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import string
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -177,6 +178,9 @@ def test_redactor_does_not_show_its_secrets() -> None:
         '{"SESSION_ID": "canary-12345678"}',
         "GET /x?limit=5&sessionKey=canary-12345678",
         "csrf_cookie = 'canary-12345678'",
+        '{"passphrase": "canary-12345678", "user_pwd": "canary-12345678"}',
+        "GET /x?pwd=canary-12345678",
+        "<a:password type='text'>canary-12345678</a:password>",
     ],
 )
 def test_headers_and_fields_with_a_secret_word_are_redacted(text: str) -> None:
@@ -194,11 +198,35 @@ def test_headers_and_fields_with_a_secret_word_are_redacted(text: str) -> None:
         "auth: 20 checks passed",
         "REJECTED: session: the login answers 500",
         "?monkey=1234567890",
+        "Access-Control-Allow-Credentials: true",
+        "X-RateLimit-Tokens: seventeen",
+        "<p>the password is wrong</p>",
         "expected one of ['key', 'name']",
     ],
 )
 def test_words_that_only_contain_a_secret_word_stay(text: str) -> None:
     assert Redactor([]).clean(text) == text
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "PHP's JSON": lambda text: json.dumps(text).replace("/", "\\/"),
+    "Go's JSON": lambda text: text.replace("<", "\\u003c").replace("&", "\\u0026"),
+    "Gson": lambda text: text.replace("=", "\\u003d").replace("<", "\\u003c").replace("&", "\\u0026"),
+    "JSON of .NET": lambda text: text.replace("+", "\\u002B").replace("<", "\\u003C").replace("&", "\\u0026"),
+    "HTML of Go": lambda text: text.replace("&", "&#38;").replace("+", "&#43;").replace("<", "&#60;"),
+    "a URL in a URL": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON in a URL": lambda text: quote(json.dumps({"a": text}), safe=""),
+    "a form in base64": lambda text: base64.b64encode(urlencode({"p": text}).encode()).decode(),
+    "JSON in base64": lambda text: base64.b64encode(json.dumps({"ab": text}).encode()).decode(),
+    "the repr of bytes": lambda text: repr(text.encode()),
+}
+
+
+@pytest.mark.parametrize("secret", ["p/ss+w0rd=Xy9&Zq<bcd", "ü/ber+geheim=1&2<3"])
+@pytest.mark.parametrize("writer", WRITTEN)
+def test_known_secret_is_redacted_as_other_languages_write_it(secret: str, writer: str) -> None:
+    written = WRITTEN[writer](secret)
+    assert MARK in Redactor([secret]).clean(f"before {written} after")
 
 
 @pytest.mark.parametrize("upper", [False, True])

@@ -6,6 +6,7 @@ import re
 
 import httpx
 
+from verification.http.text_body import text_of
 from verification.redaction.redactor import Redactor
 
 _LONGEST = 100
@@ -53,7 +54,7 @@ _BANNERS = ("x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-runtim
 
 def leaks(response: httpx.Response) -> list[str]:
     """Return the revealed details, each as a part of a sentence with its text, without secrets; empty if there are none."""
-    text = response.text.replace("\\n", "\n")  # a trace in a JSON string
+    text = text_of(response).replace("\\n", "\n")  # a trace in a JSON string
     found = [f"{what}: {_show(match[0])}" for what, pattern in _BODY if (match := pattern.search(text))]
     found += [f"the header {name}: {_show(response.headers[name])}" for name in _BANNERS if name in response.headers]
     server = response.headers.get("server", "")

@@ -19,6 +19,7 @@ from verification.contract.schemas import Schemas
 from verification.contract.servers import normal
 from verification.http.client import curl_for
 from verification.http.json_body import json_value
+from verification.http.text_body import text_of
 from verification.redaction.redactor import Redactor, is_secret_name
 
 if TYPE_CHECKING:
@@ -177,16 +178,18 @@ class Contract:
             types = self._schemas.types(schema)
             if not ("string" in types or key.is_range or got.name == "text/plain"):
                 return
-            wrong = self._unless_one_fits(schema, readings(response.text, types - {"array", "object"}))
+            wrong = self._unless_one_fits(schema, readings(text_of(response), types - {"array", "object"}))
             if wrong is not None:
-                raise violation(response, name, show(response.text), self._explain(wrong)[1], where="the body")
+                raise violation(response, name, show(text_of(response)), self._explain(wrong)[1], where="the body")
 
     def _check_json(self, response: httpx.Response, name: str, got: MediaType, schema: str | None) -> None:
         try:
             value = json_value(response.content)
         except ValueError as problem:
             reason = "" if isinstance(problem, json.JSONDecodeError) else f" ({problem})"
-            raise violation(response, name, f"a body that is not JSON{reason}: {show(response.text)}", "JSON") from None
+            raise violation(
+                response, name, f"a body that is not JSON{reason}: {show(text_of(response))}", "JSON"
+            ) from None
         error = None if schema is None else self._schemas.error(schema, value)
         if error is not None:
             shown, expected = self._explain(error)

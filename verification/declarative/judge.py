@@ -17,6 +17,7 @@ from verification.http.client import Received, curl_for
 from verification.http.cookies import ask_alone
 from verification.http.json_body import json_value
 from verification.http.pool import Stopped, Turn
+from verification.http.text_body import text_of
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
 from verification.journeys.model import Expectation
 from verification.journeys.placeholders import UnknownPlaceholder, Values
@@ -167,7 +168,7 @@ def _comparable(response: httpx.Response, differ: Sequence[str]) -> tuple[Any, s
     try:
         document = json_value(response.content)
     except ValueError:
-        return response.text, set()
+        return text_of(response), set()
     if not differ:
         return document, set()
     from verification.journeys.json_paths import without
@@ -200,7 +201,7 @@ def _kind(value: Any) -> str:
 
 def _mismatches(expect: Expectation, response: httpx.Response, contract: Contract | None) -> Iterator[str]:
     for problem in problems(expect, Received(response)):
-        yield f"{NOT_JSON}: {show(response.text)}" if problem == NOT_JSON else problem
+        yield f"{NOT_JSON}: {show(text_of(response))}" if problem == NOT_JSON else problem
     elapsed = response.elapsed.total_seconds() * 1000
     if expect.within_ms is not None and elapsed > expect.within_ms:
         yield f"answered in {elapsed:.0f} ms, expected within {expect.within_ms:g} ms"
@@ -212,7 +213,7 @@ def _mismatches(expect: Expectation, response: httpx.Response, contract: Contrac
         value = json_value(response.content)
     except ValueError:
         if not expect.has_body and not expect.json:  # these have reported it already
-            yield f"{NOT_JSON}: {show(response.text)}"
+            yield f"{NOT_JSON}: {show(text_of(response))}"
         return
     yield from _unfit(expect.schema, value, contract)
 

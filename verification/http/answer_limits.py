@@ -116,9 +116,10 @@ class LimitedTransport(httpx.HTTPTransport):
         while True:
             with self._until(until, name):
                 piece = next(pieces, None)
-            if piece is None:
-                return
             try:
+                if piece is None:
+                    meter.finish()
+                    return
                 meter.feed(piece)
             except TooLarge:
                 raise AnswerTooLarge(f"{name}: {self._answers.too_large}") from None

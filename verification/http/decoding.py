@@ -40,6 +40,11 @@ class Meter:
         kept, self._kept = self._kept, []
         return kept
 
+    def finish(self) -> None:
+        """Note the end of the body. Raises ``zlib.error`` if it ends in the middle of an encoding."""
+        if any(layer.is_open for layer in self._layers):
+            raise zlib.error("it ends too early")
+
     def _feed(self, data: bytes, depth: int) -> None:
         self._counts[depth] += len(data)
         if self._counts[depth] > self._largest:
@@ -60,7 +65,15 @@ class _Inflating:
         )  # by the standard, "deflate" is zlib's format; some servers send bare deflate
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16 if name == "gzip" else zlib.MAX_WBITS)
 
+        self._has_begun = False
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether data came, and the end of the stream did not."""
+        return self._has_begun and not self._stream.eof
+
     def pieces(self, data: bytes) -> Iterator[bytes]:
+        self._has_begun = self._has_begun or bool(data)
         while data and not self._stream.eof:
             try:
                 piece = self._stream.decompress(data, _PIECE)

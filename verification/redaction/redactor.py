@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import product
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import quoteattr
 
@@ -19,7 +20,7 @@ _SHORT = 6
 # Lines of a multi-line secret, such as a key; shorter lines are only its frame.
 _LONG = 20
 _FIELDS = (
-    "password|passwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
+    "password|passwd|passphrase|passcode|pwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
     "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
     # Secrets Manager, ECR and Cognito: botocore logs whole answers at level DEBUG, before the redactor can learn their secrets.
     "secretstring|secretbinary|authorizationtoken|accesstoken|idtoken|refreshtoken"
@@ -44,6 +45,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*[:,]\s*b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*", re.I), rf"\1{MARK}"),
     # Authorization: … of a header block, to the end of the line or of the quotes around it
     (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*)(?![ \t\"']|{_VARIABLE})[^\r\n\"']+", re.I), rf"\1{MARK}"),
+    # <password>…</password>
+    (re.compile(rf"(<(?:\w+:)?(?:{_FIELDS})(?:\s[^<>]*)?>)(?!{_VARIABLE})[^<\r\n]+", re.I), rf"\1{MARK}"),
     (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*", re.I), rf"\1{MARK}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), MARK),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
@@ -56,12 +59,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 # Most texts have no part that any match of a pattern must have, so that most patterns need not be tried. A part may be in any case.
 _PAIRED = ":=,"
 """A pair of a name and a value has one of these characters."""
-_TELLING = ("key", "token", "secret", "auth", "passw", "session", "cookie")
+_TELLING = ("key", "token", "secret", "auth", "passw", "passph", "passc", "pwd", "jwt", "session", "cookie")
 """Every name of a secret has one of these parts."""
 _NAMED: tuple[str, ...] = ()
 """In place of a part: one of ``_TELLING`` and one of ``_PAIRED``."""
 _NEEDED: tuple[tuple[str, ...], ...] = (
     *[_NAMED] * 7,
+    ("<", ">"),
     ("bearer ",),
     ("eyj", "."),
     ("-----begin ",),
@@ -70,7 +74,12 @@ _NEEDED: tuple[tuple[str, ...], ...] = (
 )
 _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 
-_SECRET_WORDS = frozenset({"key", "token", "secret", "auth", "authorization", "password", "session", "cookie"})
+_SECRET_WORDS = frozenset(
+    {
+        *("key", "token", "secret", "secrets", "auth", "authorization", "password", "passwords", "session"),
+        *("passphrase", "passcode", "pwd", "jwt", "cookie", "cookies"),
+    }
+)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
 _RUN_TOGETHER = frozenset(
@@ -244,7 +253,25 @@ def _spellings(secret: str) -> set[str]:
     escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     twice = {json.dumps(form)[1:-1] for form in escaped}
     pages = {page for form in (secret, *escaped) for page in _in_a_page(form)}
-    return {secret, *urls, *lower, *escaped, *twice, *pages}
+    other = {
+        form for characters, made in _OTHER_ESCAPES for one in escaped for form in (_escaped(one, characters, made),)
+    }
+    again = {quote(url, safe="") for url in (*urls, *lower, *escaped)}
+    return {secret, *urls, *lower, *again, *escaped, *twice, *other, *pages, repr(secret.encode())[2:-1]}
+
+
+# Characters that other languages' writers of JSON and HTML escape, although they need not, and how: PHP, Go, Gson, .NET, Go's HTML.
+_OTHER_ESCAPES: tuple[tuple[str, str], ...] = (
+    ("/", "\\/"),
+    ("<>&", "\\u{:04x}"),
+    ("<>&='", "\\u{:04x}"),
+    ("<>&'+`", "\\u{:04X}"),
+    ("<>&'\"+", "&#{};"),
+)
+
+
+def _escaped(text: str, characters: str, made: str) -> str:
+    return "".join(made.format(ord(one)) if one in characters else one for one in text)
 
 
 def _in_a_page(text: str) -> set[str]:
@@ -267,10 +294,21 @@ def _encodings(secret: str) -> set[str]:
     forms = _spellings(secret)
     raw = secret.encode()
     forms |= {raw.hex(), raw.hex().upper()}
-    for offset in range(3):
-        padded = b"\0" * offset + raw
+    for inner, offset in product(_nested(secret), range(3)):
+        padded = b"\0" * offset + inner.encode()
         first = -(-offset * 8 // 6)  # earlier characters hold bits of the text before the secret
         whole = len(padded) * 8 // 6  # later characters hold bits of the text after it
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             forms.add(encode(padded).decode()[first:whole])
     return forms
+
+
+def _nested(secret: str) -> set[str]:
+    """Return the forms that the secret has in a text that is encoded in base64 as a whole: in JSON, a form or a URL."""
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
