@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -269,6 +270,20 @@ def folders(suites: Path) -> list[str]:
 def files_of_checks(suites: Path) -> list[Path]:
     """Return all YAML files of checks, independent of pytest's arguments."""
     return [path for path in sorted(suites.glob("*/**/*")) if is_file_of_checks(path, suites)]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder, also behind links to folders, which pytest follows as well; Python's caches are excluded."""
+    found, seen = [], set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [one for one in folders if one != "__pycache__"]
+        found += [Path(name, one) for one in files]
+    return sorted(found)
 
 
 def is_file_of_checks(path: Path, suites: Path) -> bool:

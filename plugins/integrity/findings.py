@@ -41,11 +41,28 @@ class CollectionWatch:
         self._reported: set[str] = set()
         self._before: list[pytest.Item] = []
         self._skipped = 0
+        self._uncollected: list[str] = []
 
     @property
     def skipped(self) -> int:
         """How many files were skipped as a whole."""
         return self._skipped
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makeitem(self, collector: Any, name: str, obj: object) -> Generator[None, Any, Any]:
+        """Note what has the name of a check and is called like a function, but is none: pytest only warns."""
+        made = yield
+        like_a_check = not isinstance(obj, type) and collector.istestfunction(obj, name)
+        if not made and like_a_check and getattr(obj, "__test__", True):
+            self._uncollected.append(f"{collector.nodeid}::{name}")
+        return made
+
+    def problems(self) -> list[Problem]:
+        """Return the checks that pytest cannot collect, because they are not functions."""
+        return [
+            Problem(f"{one} is not a function, so it is never collected", "Write a function, or rename it.")
+            for one in self._uncollected
+        ]
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count deselected items."""
@@ -71,12 +88,12 @@ class CollectionWatch:
         return self._excused is not None and gate_of(item, self._suites) == self._excused
 
 
-def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, deselected: int) -> Findings:
+def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, watch: CollectionWatch) -> Findings:
     """Return the findings of this process about the items that it collected."""
     return Findings(
-        (*foreign_hooks(config), *replaced(items), *clashes(config, items)),
+        (*foreign_hooks(config), *replaced(items), *clashes(config, items), *watch.problems()),
         tuple(shortened(items)),
-        deselected,
+        watch.missing(items),
         file_hashes(suites),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
 from plugins.integrity.python_source import Function, PythonSource, asserts, defined_in, parameters, read
-from plugins.stages import CONTRACT_FOLDER
+from plugins.stages import CONTRACT_FOLDER, files_below
 from verification.declarative.checks import SUFFIXES
 
 FIXTURES_FILES = [
@@ -89,7 +89,7 @@ class Forgotten:
 def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> list[Forgotten]:
     """Return the forgotten checks. In a run that is not whole, only those of the files with collected checks."""
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
-    sources = [read(path) for path in sorted(suites.rglob(f"*{PYTHON}")) if _counts(path, suites)]
+    sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
     fixtures = PYTEST_FIXTURES.union(
         *(read(one).fixtures for one in FIXTURES_FILES), *(one.fixtures for one in sources)
     )
@@ -104,6 +104,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
             found += _in_file(source, file, others, fixtures, nodeids if whole else None)
     if whole:
         found += _other_files(suites)
+        found += _beside_the_contract(suites)
     return found
 
 
@@ -157,13 +158,20 @@ def _meant_file(path: Path) -> str:
 
 def _other_files(suites: Path) -> Iterator[Forgotten]:
     """Yield the files whose ending keeps them from being read as Python or YAML."""
-    for path in sorted(suites.rglob("*")):
+    for path in files_below(suites):
         if not _counts(path, suites) or path.name.startswith(".") or path.suffix in (PYTHON, ".pyc"):
             continue
         meant = _meant_ending(path)
         # A file beside the one that was meant is a copy, as editors leave them.
         if meant is not None and meant != path.name and not (path.parent / meant).exists():
             yield Forgotten(path.relative_to(suites.parent).as_posix(), meant)
+
+
+def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
+    """Yield the files of checks in YAML that stand in the contract's folder, which no gate reads."""
+    for path in files_below(suites / CONTRACT_FOLDER):
+        if path.suffix in SUFFIXES and _starts_with_checks(path):
+            yield Forgotten(path.relative_to(suites.parent).as_posix(), f"{suites.name}/GATE/{path.name}")
 
 
 def _meant_ending(path: Path) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import Refused
+from plugins.stages import files_below
 
 # Without these plugins of pytest, checks are not collected, or a failure in them does not count.
 NEEDED_PLUGINS = (
@@ -55,8 +56,8 @@ def refuse_other_gateways(config: pytest.Config) -> None:
 def file_hashes(suites: Path) -> dict[str, str]:
     """Return the SHA-256 of each file below ``suites/``, without Python's caches, by its path relative to the folder."""
     found = {}
-    for path in sorted(suites.rglob("*")):
-        if "__pycache__" not in path.parts and path.is_file():
+    for path in files_below(suites):
+        if path.is_file():
             found[path.relative_to(suites).as_posix()] = _sha256(path)
     return found
 

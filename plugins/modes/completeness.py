@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployment.errors import Refused
 from deployment.settings import Settings
+from plugins.integrity.always_true import always_true
 from plugins.integrity.collection_guard import declared, duplicates, uncollected
 from plugins.integrity.findings import Findings
 from plugins.integrity.forgotten import forgotten
@@ -75,6 +76,13 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
         raise Refused(
             str(unread[0]),
             hint=f"Rename it, or delete it if it is not a check ({len(unread)} in all); see docs/add-a-check.md.",
+        )
+    files = {name.partition("::")[0] for name in names}
+    harmless = [one for one in always_true(suites) if collected.belongs(one[0], suites)]
+    if harmless := [one for one in harmless if whole or one[0].partition(":")[0] in files]:
+        raise Refused(
+            " ".join(harmless[0]).partition("; ")[0],
+            hint=f"{harmless[0][1].partition('; ')[2].capitalize()} ({len(harmless)} in all).",
         )
     if not whole:
         return

@@ -83,7 +83,7 @@ class PlanMode:
         try:
             if self._refusal is not None or self._settings is None:
                 raise self._refusal or Refused("the settings cannot be read")
-            found = findings(self._config, session.items, self._suites, self._watch.missing(session.items))
+            found = findings(self._config, session.items, self._suites, self._watch)
             collected = Collected(checks, found, session.testsfailed, self._watch.skipped)
             lines = self._plan(collected, self._settings)
         except (Refused, CloudError) as error:

@@ -67,7 +67,7 @@ class WorkerSide:
             "assertion_problem": assertion_problem(session.config),
             "variables": recorded_environment(),
             # The controller does not load the conftests of folders, and another folder could lie on the worker's path.
-            "findings": asdict(findings(session.config, items, self._suites, self._watch.missing(items))),
+            "findings": asdict(findings(session.config, items, self._suites, self._watch)),
         }
         name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
         items.append(Barrier.from_parent(session, name=f"{BARRIER}[{name}]"))

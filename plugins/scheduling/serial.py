@@ -53,7 +53,7 @@ class SerialPhases:
         """Run the stages instead of pytest's own loop."""
         try:
             checks = [check_of(item, self._run.suites) for item in session.items]
-            found = findings(session.config, session.items, self._run.suites, self._watch.missing(session.items))
+            found = findings(session.config, session.items, self._run.suites, self._watch)
             self._run.expect(checks, found, session.testsfailed)
         except Refused as error:
             self._run.refuse(error)

@@ -116,6 +116,21 @@ def test_files_that_are_no_checks(tmp_path: Path) -> None:
     assert found(tmp_path, files) == []
 
 
+def test_file_behind_a_link_to_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "check_x.py").write_text(CHECK)
+    (tmp_path / "suites" / "privacy").mkdir(parents=True)
+    (tmp_path / "suites" / "privacy" / "more").symlink_to(tmp_path / "shared")
+    (tmp_path / "shared" / "back").symlink_to(tmp_path / "suites")
+    assert found(tmp_path, {}) == ["suites/privacy/more/check_x.py is never collected; test_x.py was probably meant"]
+
+
+def test_checks_beside_the_contract(tmp_path: Path) -> None:
+    files = {"../contract/more.yaml": "# one\nchecks:\n  - name: a\n", "../contract/api.yaml": "openapi: 3.1.0\n"}
+    [text] = found(tmp_path, files)
+    assert text == "suites/contract/more.yaml is never collected; suites/GATE/more.yaml was probably meant"
+
+
 def test_link_without_a_target(tmp_path: Path) -> None:
     (tmp_path / "suites" / "privacy").mkdir(parents=True)
     (tmp_path / "suites" / "privacy" / "test_x.py").symlink_to("gone.py")
