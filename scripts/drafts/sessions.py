@@ -129,4 +129,5 @@ def _request(document: Document, operation: Operation) -> dict[str, Any]:
             fields[name] = "${account.password}"
         elif _USER.search(name):
             fields[name] = "${account.email}"
-    return {"method": "POST", "path": operation.path, "json" if kind == JSON else "form": fields}
+    body = {"json" if kind == JSON else "form": fields} if fields else {}  # a form without a field is none
+    return {"method": "POST", "path": operation.path, **body}

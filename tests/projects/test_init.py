@@ -379,3 +379,18 @@ def test_embedded_environment_has_this_checkout_s_limits(tmp_path: Path) -> None
     assert theirs.limits == ours.limits
     for gate in ours.gates:
         assert theirs.table(gate) == {key: one for key, one in ours.table(gate).items() if key != "min_checks"}
+
+
+def test_sign_in_without_a_described_body_is_drafted_without_one(tmp_path: Path) -> None:
+    secured = {"responses": {"200": {"description": "ok"}}, "security": [{"b": []}]}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Shop", "version": "1"},
+        "paths": {"/token": {"post": {"responses": {"200": {"description": "ok"}}}}, "/orders": {"get": secured}},
+        "components": {"securitySchemes": {"b": {"type": "http", "scheme": "bearer"}}},
+    }
+    (tmp_path / "shop.yaml").write_text(yaml.safe_dump(document))
+    ran = init(tmp_path / "ours", "--contract", str(tmp_path / "shop.yaml"))
+    assert ran.exit_code == 0, ran.output
+    assert description(tmp_path / "ours")["sessions"]["b"]["sign_in"]["request"] == {"method": "POST", "path": "/token"}
+    load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
