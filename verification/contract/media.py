@@ -10,6 +10,10 @@ from typing import Any
 
 from verification.http.json_body import refuse_constant
 
+_SEQUENCES = frozenset(
+    f"application/{name}" for name in ("jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "ndjson", "x-ndjson", "json-seq")
+)
+
 
 @dataclass(frozen=True)
 class MediaType:
@@ -36,6 +40,11 @@ class MediaType:
     def is_json(self) -> bool:
         """Return whether bodies of this type are one JSON value."""
         return self.name.endswith(("/json", "+json"))
+
+    @property
+    def is_json_sequence(self) -> bool:
+        """Return whether bodies of this type are several JSON values, one after the other."""
+        return self.name in _SEQUENCES
 
     @property
     def is_text(self) -> bool:

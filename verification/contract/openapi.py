@@ -169,6 +169,8 @@ class Contract:
             raise violation(response, name, f"content type {shown}", " or ".join(answer.content))
         if not head:
             self._check_body(response, name, MediaType.parse(key), answer.content[key])
+            if key in answer.items and MediaType.parse(sent or "").is_json_sequence:
+                self._check_items(response, name, answer.items[key])
 
     def _check_body(self, response: httpx.Response, name: str, key: MediaType, schema: str | None) -> None:
         got = MediaType.parse(response.headers["content-type"])
@@ -181,6 +183,20 @@ class Contract:
             wrong = self._unless_one_fits(schema, readings(text_of(response), types - {"array", "object"}))
             if wrong is not None:
                 raise violation(response, name, show(text_of(response)), self._explain(wrong)[1], where="the body")
+
+    def _check_items(self, response: httpx.Response, name: str, schema: str) -> None:
+        """Raise ContractViolation if an entry of a body with several JSON values is not JSON, or does not fit the schema."""
+        content = response.content
+        parts = content.split(b"\x1e") if b"\x1e" in content else content.splitlines()  # RFC 7464; a value on each line
+        for number, entry in enumerate((one for one in parts if one.strip()), start=1):
+            try:
+                error = self._schemas.error(schema, json_value(entry))
+            except ValueError:
+                shown = show(entry.decode(errors="replace"))
+                raise violation(response, name, shown, "JSON", where=f"entry {number}") from None
+            if error is not None:
+                shown, expected = self._explain(error)
+                raise violation(response, name, shown, expected, where=f"entry {number}, {_json_path(error)}")
 
     def _check_json(self, response: httpx.Response, name: str, got: MediaType, schema: str | None) -> None:
         try:

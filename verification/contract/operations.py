@@ -38,10 +38,14 @@ class Header:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one status: the schema's name for each content type (None: any body of that type), and headers."""
+    """The answer to one status: the schema's name for each content type (None: any body of that type), and headers.
+
+    ``items``: the name of the schema of each entry of a body with several JSON values, by content type.
+    """
 
     content: Mapping[str, str | None]
     headers: tuple[Header, ...] = ()
+    items: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,13 +154,16 @@ def _secured(node: Node) -> bool:
 def _answer(schemas: Schemas, response: Node) -> Answer:
     check_response(response)
     content: dict[str, str | None] = {}
+    items: dict[str, str] = {}
     for content_type, place in response.mapping("content"):
         media = place.object()
         check_media(media)
         content[content_type] = schemas.add(media.child("schema")) if "schema" in media.value else None
+        if "itemSchema" in media.value:  # OpenAPI 3.2
+            items[content_type] = schemas.add(media.child("itemSchema"))
     headers = [_header(schemas, name, place.object()) for name, place in response.mapping("headers")]
     # OpenAPI ignores a Content-Type here: the content states it.
-    return Answer(content, tuple(header for header in headers if header.name.lower() != "content-type"))
+    return Answer(content, tuple(header for header in headers if header.name.lower() != "content-type"), items)
 
 
 def _header(schemas: Schemas, name: str, place: Node) -> Header:
