@@ -123,13 +123,35 @@ def test_a_failed_rollback_is_restored_by_the_next_run_that_works(tmp_path: Path
     assert figures(read(tmp_path).runs, {})[0].restore_s == 2 * 3600
 
 
-def test_a_rollback_that_names_its_deployment_undoes_that_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", ["rollback: a rollback of {} was requested", "rollback of {} was asked for"])
+def test_a_rollback_that_names_its_deployment_undoes_that_one(tmp_path: Path, words: str) -> None:
     first = report(tmp_path, 0, "green", "promoted")
     report(tmp_path, 1, "blue", "promoted")
-    report(
-        tmp_path, 2, "rollback", "rolled_back", rollback={"reason": f"rollback of {first} was asked for", "failed": 0}
-    )
-    assert figures(read(tmp_path).runs, {})[0].restore_s == 2 * 3600 + 180
+    report(tmp_path, 2, "rollback", "rolled_back", rollback={"reason": words.format(first), "failed": 0})
+    runs = read(tmp_path).runs
+    assert runs[-1].undoes == first
+    assert figures(runs, {})[0].restore_s == 2 * 3600 + 180
+
+
+def test_a_rollback_that_moved_nothing_names_its_deployment_too(tmp_path: Path) -> None:
+    first = report(tmp_path, 0, "green", "promoted")
+    reason = f"rollback: a rollback of {first} was requested; blue: GET /health: 503"
+    report(tmp_path, 2, "rollback", "rejected", reason=reason)
+    assert read(tmp_path).runs[-1].undoes == first
+
+
+def test_a_rollback_counts_where_its_promotion_was_made(tmp_path: Path) -> None:
+    """The environments ``embedded`` and ``quick`` are one cloud: a rollback in one of them undoes a promotion of the other."""
+    report(tmp_path, 0, "green", "promoted", environment="embedded")
+    second = report(tmp_path, 1, "blue", "promoted", environment="quick")
+    undone = {"reason": f"rollback: a rollback of {second} was requested", "failed": 0}
+    report(tmp_path, 2, "rollback", "rolled_back", environment="embedded", rollback=undone)
+    for runs in (read(tmp_path).runs, read(tmp_path, "quick").runs):
+        quick = figures(runs, {})[-1]
+        assert (quick.environment, quick.failed, quick.restore_s) == ("quick", 1, 3600 + 180)
+    for runs in (read(tmp_path).runs, read(tmp_path, "embedded").runs):
+        embedded = figures(runs, {})[0]
+        assert (embedded.environment, embedded.promotions, embedded.failed) == ("embedded", 1, 0)
 
 
 def test_a_person_marks_false_alarms_and_rework(reports: Path) -> None:

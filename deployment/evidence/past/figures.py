@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from deployment.evidence.past.marks import FALSE_ALARM, REWORK, Mark
-from deployment.evidence.past.runs import Run
+from deployment.evidence.past.runs import Run, environments
 
 DAY_S, WEEK_S = 86_400.0, 604_800.0
 GATES_SHOWN = 10
@@ -63,9 +63,12 @@ class GateTime:
 
 
 def figures(runs: Sequence[Run], marks: Marks) -> list[Figures]:
-    """Return the figures of each environment, by name. ``runs`` are oldest first."""
-    names = sorted({run.environment for run in runs})
-    return [_of(name, [run for run in runs if run.environment == name], marks) for name in names]
+    """Return the figures of each environment, by name. ``runs`` are oldest first.
+
+    A rollback counts for the environment of the promotion that it undoes.
+    """
+    homes = environments(runs)
+    return [_of(name, [run for run in runs if homes[run.id] == name], marks) for name in sorted(set(homes.values()))]
 
 
 def failures(runs: Sequence[Run], marks: Marks) -> dict[str, datetime | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,8 @@ LARGEST = 100_000_000
 KINDS = ("rollback", "verify")
 NO_REPORT = ("retire", "unlock")
 """The kinds of runs that write only a journal."""
+UNDOES = re.compile(r"\brollback of (\d{8}-\d{6}-\S+)")
+"""The promotion that the command ``rollback`` undoes, in the reason of its report."""
 MOVED = ("promoted", "rolled_back", "rollback_failed")
 """The verdicts of deployments that sent users to the new release."""
 
@@ -86,7 +89,7 @@ class Past:
 def read(reports: Path, environment: str | None = None, since: datetime | None = None) -> Past:
     """Return the runs of a folder of reports: of one environment, and those that started at ``since`` or later.
 
-    A folder without a readable report is left out, and named.
+    A rollback also belongs to the environment of the promotion that it undoes: two environments can be the same cloud. A folder without a readable report is left out, and named.
     """
     runs, left_out = [], []
     seen: dict[str, Seen] = {}
@@ -102,12 +105,20 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
             left_out.append((folder.name, f"{REPORT_FILE}: {error.strerror}"))
         except NOT_A_REPORT as error:
             left_out.append((folder.name, f"{REPORT_FILE} is not a report: {first_line(error)}"))
+    homes = environments(runs)
     chosen = [
         run
         for run in runs
-        if (environment is None or run.environment == environment) and (since is None or run.started_at >= since)
+        if (environment is None or environment in (run.environment, homes[run.id]))
+        and (since is None or run.started_at >= since)
     ]
     return Past(sorted(chosen, key=lambda run: (run.started_at, run.id)), left_out, seen)
+
+
+def environments(runs: Collection[Run]) -> dict[str, str]:
+    """Return the environment of each run by its id; of a rollback, that of the promotion that it undoes, if it is one of ``runs``."""
+    own = {run.id: run.environment for run in runs}
+    return {run.id: own.get(run.undoes or "", run.environment) for run in runs}
 
 
 def _content(path: Path) -> tuple[os.stat_result, bytes]:
@@ -138,7 +149,7 @@ def _run(name: str, report: Any) -> Run:
     word, verdict = _word(name), report["verdict"]
     verified = verdict in ("verified", "failed")
     rollback = report.get("rollback") or {}
-    asked = str(rollback.get("reason") or report.get("reason") or "").split()
+    undoes = UNDOES.search(str(rollback.get("reason") or report.get("reason"))) if word == "rollback" else None
     return Run(
         name,
         word if word in KINDS else "verify" if verified else "deploy",
@@ -154,7 +165,7 @@ def _run(name: str, report: Any) -> Run:
         _end_of(steps.get("rollback")) if verdict == "rolled_back" else None,
         _time(report.get("committed_at")),
         {gate["name"]: _seconds(gate["duration_s"]) for gate in report["gates"] if gate["outcome"] == "passed"},
-        asked[2] if word == "rollback" and asked[:2] == ["rollback", "of"] and len(asked) > 2 else None,
+        None if undoes is None else undoes[1],
         _text(report.get("reason_given")),
         unfinished({"exit_code": None} | report) == INTERRUPTED,
     )
