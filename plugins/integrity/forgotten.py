@@ -87,7 +87,10 @@ class Forgotten:
 
 
 def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> list[Forgotten]:
-    """Return the forgotten checks. In a run that is not whole, only those of the files with collected checks."""
+    """Return the forgotten checks. In a run that is not whole, only those of the files with collected checks.
+
+    pytest also collects a file of any other name if the command line names it, but no whole run does.
+    """
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
     fixtures = PYTEST_FIXTURES.union(
@@ -98,7 +101,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
         file = source.path.relative_to(suites.parent).as_posix()
         others = frozenset[str]().union(*(one.imported for one in sources if one is not source))
         if not _is_file_of_checks(source.path):
-            if whole and _holds_forgotten(source, others, fixtures):
+            if (whole or file in files) and _holds_forgotten(source, others, fixtures):
                 found.append(Forgotten(file, _meant_file(source.path)))
         elif whole or file in files:
             found += _in_file(source, file, others, fixtures, nodeids if whole else None)

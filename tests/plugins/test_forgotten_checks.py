@@ -71,13 +71,14 @@ HELPERS = {
 }
 
 
-def found(tmp_path: Path, files: dict[str, str]) -> list[str]:
-    """Return what is forgotten in a gate with these files and one collected check."""
+def found(tmp_path: Path, files: dict[str, str], selected: str | None = None) -> list[str]:
+    """Return what is forgotten in a gate with these files and one collected check; ``selected``: in a run of this check alone."""
     gate = tmp_path / "suites" / "privacy"
     for name, source in {"test_it.py": ASKS, **files}.items():
         (gate / name).parent.mkdir(parents=True, exist_ok=True)
         (gate / name).write_text(source)
-    return [str(one) for one in forgotten(tmp_path / "suites", ["suites/privacy/test_it.py::test_asks"])]
+    collected = [selected or "suites/privacy/test_it.py::test_asks"]
+    return [str(one) for one in forgotten(tmp_path / "suites", collected, whole=selected is None)]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -91,6 +92,14 @@ def test_function_or_class(tmp_path: Path, source: str) -> None:
     [text] = found(tmp_path, {"test_more.py": source + "\n"})
     assert text.startswith("suites/privacy/test_more.py::")
     assert text.endswith(f" is never collected; {FUNCTIONS[source]} was probably meant")
+
+
+@pytest.mark.parametrize("name", ["check_x.py", "x_test.py"])
+def test_file_that_the_command_line_names(tmp_path: Path, name: str) -> None:
+    """pytest collects it then; no deployment would."""
+    assert found(tmp_path, {name: CHECK, "check_y.py": CHECK}, f"suites/privacy/{name}::test_x") == [
+        f"suites/privacy/{name} is never collected; test_x.py was probably meant"
+    ]
 
 
 @pytest.mark.parametrize("kind", HELPERS)
