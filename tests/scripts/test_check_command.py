@@ -147,12 +147,61 @@ def test_a_check_in_python_runs_under_pytest(ours: Path) -> None:
     assert result.exit_code not in (0, 1), result.output
 
 
+def with_pytest(project: Path) -> None:
+    """Let pytest run in the project as the framework's users run it."""
+    paths = f"import sys\nsys.path.append({str(CHECKOUT.root)!r})\n"
+    (project / "conftest.py").write_text(f'{paths}pytest_plugins = ("plugins.framework",)\n')
+    (project / "pytest.ini").write_text(INI)
+    (project / "checklist.toml").write_text(CHECKOUT.checklist_file.read_text())
+
+
+SYNTAX = """\
+suites/notes/test_it.py cannot be collected
+  File "{file}", line 1
+    def test_it(client)
+                       ^
+SyntaxError: expected ':'
+  Correct the file, then run the check again."""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def test_it(client)\n    pass\n", SYNTAX),
+        ("import reqests\n", "cannot be collected\nsuites/notes/test_it.py:1: in <module>\nModuleNotFoundError: "),
+        ("def tets_it(client): assert client\n", "test_it.py::tets_it is never collected; test_it was probably"),
+    ],
+    ids=["syntax", "import", "function"],
+)  # fmt: skip
+def test_a_mistake_in_python_is_said_once(ours: Path, notes: Notes, source: str, expected: str) -> None:
+    """The message names no report, since the run's report is gone, and shows no line of pytest's own source."""
+    with_pytest(ours)
+    file = ours / "suites" / "notes" / "test_it.py"
+    file.write_text(source)
+    text = refusal("suites/notes/test_it.py", "--against", notes.url)
+    assert expected.format(file=file) in text
+    assert "report" not in text
+    assert "_pytest" not in text
+
+
+def test_checks_that_do_not_count_say_so(ours: Path, notes: Notes) -> None:
+    with_pytest(ours)
+    source = "import pytest\n@pytest.mark.advisory('new')\ndef test_a(client): client.get('/ready')\n"
+    skipped = "@pytest.mark.skip(reason='later')\ndef test_b(client): pass\n"
+    (ours / "suites" / "notes" / "test_it.py").write_text(source + skipped)
+    lines = ask("suites/notes/test_it.py", "--against", notes.url).output.splitlines()
+    assert lines[0] == "note: suites/notes/test_it.py::test_a is advisory: in a run it fails no gate"
+    assert lines[2:4] == ["failed: suites/notes/test_it.py::test_b", "it was skipped, which proves nothing: later"]
+    (ours / "suites" / "notes" / "a.yaml").write_text(
+        "checks:\n  - {name: a, severity: advisory, request: GET /ready, expect: {status: 200}}\n"
+    )
+    result = ask("suites/notes/a.yaml", "--against", notes.url)
+    assert result.output.startswith("note: suites/notes/a.yaml::a is advisory: in a run it fails no gate\npassed: ")
+
+
 def test_a_check_in_python_has_the_modules_of_its_project(ours: Path, notes: Notes) -> None:
     """The project's package has the name of one of the framework's, which this process has imported."""
-    paths = f"import sys\nsys.path.append({str(CHECKOUT.root)!r})\n"
-    (ours / "conftest.py").write_text(f'{paths}pytest_plugins = ("plugins.framework",)\n')
-    (ours / "pytest.ini").write_text(INI)
-    (ours / "checklist.toml").write_text(CHECKOUT.checklist_file.read_text())
+    with_pytest(ours)
     (ours / "scripts").mkdir()
     (ours / "scripts" / "__init__.py").write_text("READY = '/ready'\n")
     source = "import os\nfrom scripts import READY\n\n\ndef test_it(client):\n    os.write(1, b'said')\n    assert client.get(READY).is_success\n"

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ SUFFIXES = (".yaml", ".yml")
 TIMEOUT_S = 10.0
 SKIP_BEGINS = "until "
 """How the reason of a skip begins that the check's file declares, see docs/add-a-check.md."""
+HOW_TO_SKIP = 'To skip it until a day: @pytest.mark.skip_until("YYYY-MM-DD", reason="…").'
 Learn = Callable[..., None]
 
 
@@ -213,6 +215,8 @@ class _Runner:
         name = f"{check.file}::{_id(check, case)}"
         if check.skip is not None:
             click.echo(f"note: runs skip {name} until {check.skip.until}: {check.skip.reason}")
+        if check.severity == "advisory":
+            click.echo(_advisory(name))
         if problem is not None:
             click.echo(f"failed: {name} ({' and '.join(roles)})\n{problem}")
             return False
@@ -315,7 +319,14 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
         code = _pytest(settings.project.root, [*arguments, f"--reports={reports}"], output)
         shown_by_pytest = output.read_text(encoding="utf-8", errors="replace")
         results = list(_results(reports, shown))
-        only_exempt = _ran_only_exempt_checks(reports)
+        exempt, only_exempt = _exempt_checks(reports)
+        refusal = _refusal(reports, shown) if code in (REFUSED, NOTHING_COLLECTED) else None
+    if code == NOTHING_COLLECTED:
+        _refuse_forgotten(settings.project, shown)
+    if refusal is not None:
+        raise refusal
+    for note in exempt:
+        click.echo(note)
     for result in results:
         click.echo(result)
     if only_exempt and code == FAILED:  # the run has failed because nothing in it counts for a gate
@@ -323,6 +334,14 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
     if not results or code not in (PASSED, FAILED):
         click.echo(shown_by_pytest, err=True)
     return REFUSED if code == NOTHING_COLLECTED else code
+
+
+def _refuse_forgotten(project: Project, shown: str) -> None:
+    """Raise Refused if the file has no check, but a function or a class that was probably meant as one."""
+    from plugins.integrity.forgotten import forgotten
+
+    for one in forgotten(project.suites.resolve(), [f"{shown}::"], whole=False):
+        raise Refused(str(one), hint="Rename it; docs/add-a-check.md describes which names are checks.")
 
 
 def _pytest(root: Path, arguments: Sequence[str], output: Path) -> int:
@@ -366,12 +385,39 @@ def _run_pytest(root: Path, arguments: Sequence[str], output: Path) -> NoReturn:
     raise SystemExit(code)
 
 
-def _ran_only_exempt_checks(reports: Path) -> bool:
-    """Return whether the only run in ``reports`` had no checks but advisory and skipped ones."""
+def _exempt_checks(reports: Path) -> tuple[list[str], bool]:
+    """Return a note for each advisory check of the only run in ``reports``, and whether it had no checks but exempt ones."""
     for file in reports.glob("[!l]*/verification.json"):
         report = json.loads(file.read_text(encoding="utf-8"))
-        return "exempt" in report and not any(gate["checks"] for gate in report["gates"])
-    return False
+        exempt = report.get("exempt", [])
+        notes = [_advisory(one["check"]) for one in exempt if one["severity"] == "advisory"]
+        return notes, bool(exempt) and not any(gate["checks"] for gate in report["gates"])
+    return [], False
+
+
+def _advisory(name: str) -> str:
+    return f"note: {name} is advisory: in a run it fails no gate"
+
+
+def _refusal(reports: Path, shown: str) -> Refused | None:
+    """Return why the only run in ``reports`` was refused; None if it wrote no report."""
+    for file in reports.glob("[!l]*/data.json"):
+        for problem in _errors(file.with_name("junit.xml")):
+            lines = problem.splitlines()
+            place = [line for line in lines if line.startswith(f"{shown}:")][-1:]
+            said = [line[1:].strip("\n") for line in lines if line.startswith("E ")]
+            text = "\n".join([*place, *(textwrap.dedent("\n".join(said)).splitlines() or lines)])
+            return Refused(f"{shown} cannot be collected\n{text}", hint="Correct the file, then run the check again.")
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return Refused(str(data["report"]["reason"]).partition(": ")[2], hint=" ".join(data["remedies"]))
+    return None
+
+
+def _errors(junit: Path) -> Iterator[str]:
+    """Yield what pytest said of each file that it could not collect."""
+    for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - a file that this framework has just written
+        if not case.get("classname"):
+            yield from (one.text or "" for one in case if one.tag == "error")
 
 
 def _results(reports: Path, shown: str) -> Iterator[str]:
@@ -384,6 +430,8 @@ def _results(reports: Path, shown: str) -> Iterator[str]:
             problem = next((one for one in case if one.tag in ("failure", "error", "skipped")), None)
             if problem is not None and problem.tag == "skipped" and str(problem.get("message")).startswith(SKIP_BEGINS):
                 yield f"skipped: {name}: {problem.get('message')}"
+            elif problem is not None and problem.get("type") == "pytest.skip":
+                yield f"failed: {name}\nit was skipped, which proves nothing: {problem.get('message')}\n  {HOW_TO_SKIP}"
             elif problem is None:
                 yield f"passed: {name} ({float(case.get('time', 0)) * 1000:.0f} ms)"
             else:
