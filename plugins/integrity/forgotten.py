@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
@@ -93,9 +94,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
     """
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
-    fixtures = PYTEST_FIXTURES.union(
-        *(read(one).fixtures for one in FIXTURES_FILES), *(one.fixtures for one in sources)
-    )
+    fixtures = _framework_fixtures().union(*(one.fixtures for one in sources))
     found: list[Forgotten] = []
     for source in sources:
         file = source.path.relative_to(suites.parent).as_posix()
@@ -109,6 +108,12 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
         found += _other_files(suites)
         found += _beside_the_contract(suites)
     return found
+
+
+@cache
+def _framework_fixtures() -> frozenset[str]:
+    """Return the names of the fixtures of pytest and of the framework."""
+    return PYTEST_FIXTURES.union(*(read(one).fixtures for one in FIXTURES_FILES))
 
 
 def _counts(path: Path, suites: Path) -> bool:

@@ -66,7 +66,7 @@ def test_require_clean_plan_needs_a_target(project: Project) -> None:
 def test_the_plan_of_a_run_prints_every_item(project: Project) -> None:
     run = project.run("--plan")
     assert run.code == 0, run.output
-    prober = "the prober sends 50 requests/s to the live domain: health each 0.053 s, listConsults each 0.096 s, "
+    prober = "the prober sends 25 requests/s to the live domain: health each 0.11 s, listConsults each 0.19 s, "
     assert prober in run.output
     names = (
         "credentials",
