@@ -33,7 +33,7 @@ LEFT_OUT = shutil.ignore_patterns(
 # These tests are about the documents' commands; short times change nothing in them.
 SHORT = {
     "bake = 10\n": "bake = 1\n",
-    "prober_rate = 40\n": "prober_rate = 20\n",
+    "prober_rate = 40\n": "prober_rate = 10\n",
     # With narrower limits the latency gate takes up to nine times as many samples on a busy machine.
     "samples = 60\n": "samples = 20\nwarmup = 1\nslower = 50\nfound = 100\ntail_share = 1\n",
     "slower_ms = 0.3             # answers take less than a millisecond\n": "slower_ms = 500\n",

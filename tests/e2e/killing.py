@@ -27,7 +27,7 @@ SWITCH = "tests.e2e.kill_switch"
 # these limits makes it do so here.
 _ANY_LATENCY = {"slower": "50", "slower_ms": "500", "found": "100"}
 FAST = {
-    "deployment": {"bake": "1"},
+    "deployment": {"bake": "1", "prober_rate": "10"},
     "gates.latency": {"warmup": "1", "samples": "20"} | _ANY_LATENCY,
     "gates.load": {
         "users": "4",
@@ -39,7 +39,7 @@ FAST = {
 }
 ECS = "embedded-ecs"
 FAST_ON_ECS = {
-    "deployment": FAST["deployment"] | {"prober_rate": "20"},
+    "deployment": FAST["deployment"],
     "gates.latency": {"samples": "20", "slower_ms": _ANY_LATENCY["slower_ms"]},
     "gates.load": FAST["gates.load"],
 }

@@ -6,12 +6,13 @@ Failure mode 5: the wrong version is verified (`wrong-version` answers well, as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployment.evidence.verdict import LIVE, ORDER
-from tests.e2e import images
+from tests.e2e import images, killing
 from tests.e2e.images import Fault
 from tests.e2e.sandbox import Sandbox, wait_until
 from tests.e2e.user import User
@@ -42,8 +43,10 @@ EXPECTED = [
 ]
 # Rejected by latency before the latency gate runs, because the checks before it prove that an operation is too slow.
 EARLY = {images.SLOW_RESOURCE, images.SLOW_HEALTH}
-# `make test` deploys one, and tests/gates tries one of the other kinds of fault; `make soak` deploys all of them.
-SAMPLE = {images.OPEN_CONSULTS}
+# `make test` deploys one, with short times, and tests/gates tries one of the other kinds of fault; `make soak` deploys all of
+# them as shipped.
+SAMPLE = (images.OPEN_CONSULTS, "auth")
+SHORT_TIMES = "short times"
 # Gates that a report lists after latency and load, but that run before them.
 WITH_THE_OTHERS = ("continuity", "rehearsal")
 WITH_WORKERS = [(images.CRASHES, "provision"), (images.WRONG_VERSION, "health"), (images.FIELD_RETYPED, "endpoints")]
@@ -56,18 +59,28 @@ def test_every_broken_release_is_tried() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "culprit", "options"),
-    [pytest.param(*one, (), marks=() if one[0] in SAMPLE else pytest.mark.soak) for one in EXPECTED]
+    [pytest.param(*SAMPLE, (SHORT_TIMES,))]
+    + [pytest.param(*one, (), marks=pytest.mark.soak) for one in EXPECTED]
     + [pytest.param(*one, ("-n2",), marks=pytest.mark.soak) for one in WITH_WORKERS]
     + [pytest.param(images.TOO_SLOW, "latency", ("--environment=quick",), marks=pytest.mark.soak)],
     ids=lambda value: value.name if isinstance(value, Fault) else "".join(value).strip("-") or "as-shipped",
 )
 def test_rejected(
-    either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fault: Fault, culprit: str, options: tuple[str, ...]
+    either_sandbox: Sandbox,
+    user_of: Callable[[Sandbox], User],
+    fast_settings: Path,
+    fault: Fault,
+    culprit: str,
+    options: tuple[str, ...],
 ) -> None:
     """Exit 1, blue stays live, and the reason names the step or gate; the same with and without workers."""
     before = either_sandbox.running()
     with user_of(either_sandbox) as user:
-        ran = either_sandbox.pytest("--target=green", f"--image-tag={fault.tag}", *options)
+        tag = f"--image-tag={fault.tag}"
+        if options == (SHORT_TIMES,):
+            ran = either_sandbox.wait(killing.deploy(either_sandbox, fast_settings, tag))
+        else:
+            ran = either_sandbox.pytest("--target=green", tag, *options)
     print(ran.facts["reason"], user.seen.requests)
     assert ran.code == 1, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rejected", 1, False)
