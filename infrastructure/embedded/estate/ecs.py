@@ -11,6 +11,9 @@ from infrastructure.embedded.errors import StartFailed
 from infrastructure.embedded.layout import ACCOUNT_ID, REGION, Environment
 from infrastructure.embedded.names import COLOURS, FIRST_COLOUR, Names
 
+SETTLED_EVERY_S = 0.15
+"""The pause between two questions whether the first release runs: each takes CPU time with which the release would start."""
+
 CONTAINER, PORT = "api", 3000
 HEALTH_CHECK = {
     "HealthCheckIntervalSeconds": 5,
@@ -113,7 +116,7 @@ class EcsEstate:
                 return
             if state == "FAILED" or time.monotonic() >= deadline:
                 raise StartFailed(name, f"its deployment is {state}: {_last_reason(service)}")
-            time.sleep(0.05)
+            time.sleep(SETTLED_EVERY_S)
 
     def _group(self, elb: Any, colour: str) -> str:
         group = elb.create_target_group(

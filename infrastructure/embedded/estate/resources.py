@@ -12,7 +12,7 @@ from infrastructure.embedded import images
 from infrastructure.embedded.errors import ImageChanged, StartFailed
 from infrastructure.embedded.estate import alarms
 from infrastructure.embedded.estate.aws_session import AwsSession
-from infrastructure.embedded.estate.ecs import EcsEstate, Serving
+from infrastructure.embedded.estate.ecs import SETTLED_EVERY_S, EcsEstate, Serving
 from infrastructure.embedded.layout import ACCOUNT_ID, REGION, Environment, Layout
 from infrastructure.embedded.names import COLOURS, FIRST_COLOUR
 from infrastructure.embedded.outputs import Credentials, Outputs
@@ -277,7 +277,7 @@ class Estate:
                 return service
             if status != "OPERATION_IN_PROGRESS" or time.monotonic() >= deadline:
                 raise StartFailed(service["ServiceName"], f"its status is {status}", self._service_log())
-            time.sleep(0.05)
+            time.sleep(SETTLED_EVERY_S)
 
     def _service_log(self) -> str:
         """Return the last lines of the newest service logs; the endpoint writes them below the environment's logs."""
