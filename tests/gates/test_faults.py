@@ -56,6 +56,8 @@ def test_refused(bench: Bench, case: GateFault) -> None:
     assert [word for word in case.words if word not in messages] == [], messages
 
 
+# In `make test` the commands of README.md verify the good release, with the same checks.
+@pytest.mark.soak
 def test_good_release_passes(bench: Bench) -> None:
     with bench.live() as live:
         seen = bench.snapshot()

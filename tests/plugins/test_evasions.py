@@ -83,7 +83,9 @@ def test_other_configuration(project: Project) -> None:
     [
         ({"PYTHONOPTIMIZE": "1"}, ()),
         pytest.param({"PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "--assert=plain -W ignore"}, (), marks=pytest.mark.soak),
-        ({"PYTEST_ADDOPTS": "--assert=plain"}, ()),
+        pytest.param(
+            {"PYTEST_ADDOPTS": "--assert=plain"}, (), marks=pytest.mark.soak
+        ),  # the option alone: in the next test
         pytest.param({}, ("--assert=plain", "-n2"), marks=pytest.mark.soak),
         ({}, ("-d", f"--tx=popen//python={sys.executable} -O")),
         pytest.param({}, ("-d", "--tx=popen", f"--tx=popen//python={sys.executable} -O"), marks=pytest.mark.soak),

@@ -19,8 +19,20 @@ def result_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
     return (code, "rolled_back", 1, 1, 1) if gate == "live" else (code, "rejected", 1, 0, 0)
 
 
-@pytest.mark.parametrize("gate", ["health", "endpoints", "live"])
-@pytest.mark.parametrize("how", ["pytest.exit('enough')", "raise KeyboardInterrupt"])
+EXITS, INTERRUPTS = "pytest.exit('enough')", "raise KeyboardInterrupt"
+
+
+@pytest.mark.parametrize(
+    ("gate", "how"),
+    [
+        ("health", EXITS),
+        ("endpoints", INTERRUPTS),
+        ("live", EXITS),
+        ("live", INTERRUPTS),
+        pytest.param("health", INTERRUPTS, marks=pytest.mark.soak),
+        pytest.param("endpoints", EXITS, marks=pytest.mark.soak),
+    ],
+)
 def test_a_check_that_ends_the_run(project: Project, gate: str, how: str) -> None:
     project.add(gate, f"import pytest\ndef test_it(client): {how}")
     run = project.run()

@@ -69,7 +69,7 @@ def traced(project: Project, *args: str) -> tuple[list[dict[str, Any]], dict[str
         ("-n0",),
         ("-n2", "--dist=worksteal"),
         pytest.param(("-n4", "--dist=worksteal"), marks=pytest.mark.soak),
-        ("--dist=each", "--tx=2*popen"),
+        pytest.param(("--dist=each", "--tx=2*popen"), marks=pytest.mark.soak),
     ],
     ids=["alone", "two", "four", "each"],
 )
