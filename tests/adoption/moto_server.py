@@ -71,7 +71,7 @@ def keep_functions() -> None:
         own(self, config)
         self.function_associations = config.get("FunctionAssociations") or {"Quantity": 0}
 
-    DefaultCacheBehaviour.__init__ = kept  # type: ignore[method-assign]  # moto has no hook for it
+    DefaultCacheBehaviour.__init__ = kept  # moto has no hook for it
 
 
 if __name__ == "__main__":
