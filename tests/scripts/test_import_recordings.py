@@ -49,6 +49,7 @@ CURL = {
     "number": ("--json '{\"api_key\": 12345678, \"x\": \"canary\"}'".replace("canary", "c"), "API_KEY", "body of POST /a"),
     "form": ("-d 'user=x&password=canary%201234'", "PASSWORD", "body of POST /a"),
     "urlencoded": ("--data-urlencode 'password=canary 1234'", "PASSWORD", "body of POST /a"),
+    "JSON without its type": ("-d '{\"a\": [{\"password\": \"canary-1234\"}]}'", "PASSWORD", "body of POST /a"),
     "multipart": ("-F token=canary-1234", "TOKEN", "body of POST /a"),
     "by its shape": (f"-H 'X-Trace: {JWT}'", "X_TRACE", "header X-Trace of GET /a"),
     "XML": ("-H 'Content-Type: text/xml' -d '<a><pass:password>canary-1234</pass:password></a>'", "BODY", "body of POST /a"),

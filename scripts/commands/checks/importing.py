@@ -199,7 +199,8 @@ class _Builder:
         if not one.text:
             return {}
         kind = (one.header("content-type") or "").split(";")[0].strip()
-        if kind == "application/x-www-form-urlencoded":
+        # curl names a body of -d a form, also one in JSON, whose secrets have names of their own.
+        if kind == "application/x-www-form-urlencoded" and not one.text.lstrip().startswith(("{", "[")):
             pairs = parse_qsl(one.text, keep_blank_values=True)
             if pairs and len(dict(pairs)) == len(pairs):
                 return {"form": {name: self._text(name, value, place_) for name, value in pairs}}
