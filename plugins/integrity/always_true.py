@@ -1,6 +1,7 @@
-"""Detect checks that cannot fail as they are written: ``return … == 200`` instead of ``assert``, and ``assert (…, "text")``.
+"""Detect checks that cannot fail as they are written: ``return … == 200`` instead of ``assert``, ``assert (…, "text")``,
+and a check whose name is given to another function.
 
-pytest only warns about both, and ``-W ignore`` hides the warnings.
+pytest only warns about the first two, and ``-W ignore`` hides the warnings.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ def always_true(suites: Path) -> list[tuple[str, str]]:
                 (f"{file}::{name}", "returns a value, which checks nothing; use assert")
                 for name in _returning(tree.body, "")
             ]
+            found += [
+                (f"{file}::{name}", "is replaced by another value further down in its file; rename one of them")
+                for name in _replaced(tree.body, "")
+            ]
     return found
 
 
@@ -47,6 +52,29 @@ def _returning(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
             own = list(_own(node))
             if any(isinstance(one, ast.Return) and not _is_none(one.value) for one in own):
                 yield f"{prefix}{node.name}"
+
+
+def _replaced(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
+    """Yield the checks whose names an assignment or an import gives to something else; a check that is wrapped stays one."""
+    checks: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            checks.add(node.name)
+        elif isinstance(node, ast.ClassDef) and is_group(node):
+            yield from _replaced(node.body, f"{prefix}{node.name}::")
+        for name in _bound(node):
+            if name.startswith(CHECK_PREFIX) and name in checks:
+                yield f"{prefix}{name}"
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement binds, except those that its value uses."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            used = {one.id for one in ast.walk(value) if isinstance(one, ast.Name)}
+            yield from (one.id for one in targets if isinstance(one, ast.Name) and one.id not in used)
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            yield from (one.asname or one.name for one in names)
 
 
 def _own(function: ast.AST) -> Iterator[ast.AST]:

@@ -14,6 +14,9 @@ CANNOT_FAIL = {
     "class TestIt:\n    def test_x(self, client):\n        if client: return client.ok": "::TestIt::test_x returns a value",
     "if True:\n    def test_x(client): return []": "::test_x returns a value",
     "def test_x(client): assert (client.ok, 'text')": ":1 asserts a tuple",
+    "def test_x(client): assert client\ntest_x = print": "::test_x is replaced",
+    "def test_x(client): assert client\nfrom os.path import join as test_x": "::test_x is replaced",
+    "class TestIt:\n    def test_x(self): assert self\n    test_x = print": "::TestIt::test_x is replaced",
     "def helper(client):\n    assert (client.ok,)\ndef test_x(client): helper(client)": ":2 asserts a tuple",
 }
 CAN_FAIL = [
@@ -25,6 +28,8 @@ CAN_FAIL = [
     "class Helper:\n    def test_x(self): return 1",
     "def test_x(client): assert client in (1, 2), (client, 'text')",
     "def test_x(:",
+    "def test_x(client): assert client\ntest_x = twice(test_x)",
+    "test_data = [1]\ndef test_x(client): assert test_data",
 ]
 
 
