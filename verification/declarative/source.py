@@ -90,6 +90,7 @@ def read_bytes(path: Path, shown: str) -> bytes:
         raise InvalidChecks(f"{shown}:1:1: the file cannot be read: {error.strerror or type(error).__name__}") from None
 
 
+_OF_INDENTATION = ("did not find expected '-' indicator", "did not find expected key")
 # The parser sees this mistake on the next line.
 _AT_ITS_BEGINNING = ("could not find expected ':'",)
 
@@ -102,6 +103,8 @@ def _hint(problem: str, line: str) -> str:
         return "; write a colon and a blank after the key, as in 'request: GET /health'"
     if problem == "mapping values are not allowed in this context":
         return "; put a text with a colon in quotes, or correct the indentation"
+    if problem in _OF_INDENTATION:
+        return "; correct the indentation (keys of a check stand below each other, lines of a list begin with -) or a text's quotes"
     if "${" in line and problem.startswith("did not find expected ','"):
         return '; inside of {…} put a text with ${…} in quotes, as in "GET /orders/${id}"'
     return ""
@@ -257,7 +260,9 @@ class _Composer:
         if number:
             return self._number(text, whole=number[1] is None and number[2] is None, mark=mark)
         if not text:
-            self._mistake(mark, "a value is missing; write null, or '' for an empty text")
+            self._mistake(
+                mark, "a value is missing; indent the lines that belong to it, or write null, or '' for an empty text"
+            )
         elif text.lower() in _OTHER_WORDS:
             word = _OTHER_WORDS[text.lower()]
             self._mistake(mark, f"{text} is not a value of JSON; write {word}, or '{text}' in quotes for a text")

@@ -20,6 +20,7 @@ _BY_KEY = {
     "path": "a path that begins with /",
     "expect": "an object such as {status: 200}",
     "capture": "an object such as {id: $.id}",
+    "skip": "an object such as {reason: ticket 4711, until: YYYY-MM-DD}",
 }
 _BY_PATTERN = {
     "repository": "lower-case letters, digits and ._-/ between them, as in shop/api",
