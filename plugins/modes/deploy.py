@@ -69,6 +69,10 @@ from verification.journeys.placeholders import provided_secrets, secret_values
 from verification.journeys.untried import untried
 from verification.watch.candidate_watch import Side
 
+OWN_CLOUD_STOPPED = (
+    "stopped the embedded environment that this run had started; `python scripts/deploy.py up` starts one that stays up"
+)
+
 
 class DeployMode:
     """One deployment, driven stage by stage."""
@@ -466,5 +470,6 @@ class DeployMode:
         if self._own_cloud:
             compose.stop(self._settings)  # with all data, so the ledger is needed no longer
             (self._run.folder / LEDGER_FILE).unlink(missing_ok=True)
+            self._run.say(OWN_CLOUD_STOPPED)
         elif self._environment is not None and not halted:
             remove_own(self._environment.ports.data, self._run.folder, self._run.say)

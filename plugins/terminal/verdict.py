@@ -70,8 +70,8 @@ def screen(data: Mapping[str, Any], page: Path, against: str, width: int | None)
     ``data`` is the content of data.json, ``page`` the report's page, ``against`` the option of ``pytest`` that chooses what a
     single check is run against. ``width``: see ``Part.fitted``.
     """
-    head, tail = [*_verdict(data)], [*_users(data), *_where(data, page)]
     failures, notes = _failures(data), list(_notes(data))
+    head, tail = [*_verdict(data)], [*_live(data), *_users(data), *_next(data, failures), *_where(data, page)]
     room = MOST_LINES - 2 - sum(height(part.fitted(width), width) for part in (*head, *tail))
     shown, room = _listed(data, failures[:MOST_FAILURES], against, (room, width))
     noted, _ = _as_many(notes[:MOST_NOTES], room, width)
@@ -164,6 +164,21 @@ def _notes(data: Mapping[str, Any]) -> Iterator[Part]:
         yield Part([f"{claimed['digest']} is claimed by {claimed['by']}, and was not verified"])
     warnings = (f"{one['gate']}: {one['text']}" for one in view.records(data, "warning"))
     yield from (Part([f"WARNING  {warning}"], NOTE) for warning in dict.fromkeys(warnings))
+
+
+def _live(data: Mapping[str, Any]) -> Iterator[Part]:
+    """Yield what is live, if the verdict's sentence does not name it."""
+    if data["report"]["verdict"] == "rejected" and data["live"]:
+        yield Part([f"live: {data['live']}, as before"])
+
+
+def _next(data: Mapping[str, Any], failures: Sequence[object]) -> Iterator[Part]:
+    """Yield where to look if no check has failed, and what to do after an interruption."""
+    report = data["report"]
+    if not failures and (lines := sum(len(one["lines"]) for one in view.records(data, "logs"))):
+        yield Part([f"logs: the report has the last {lines} lines of the release's logs, below its journal"])
+    if unfinished(report) == INTERRUPTED and report["verdict"] in ("rejected", "rolled_back"):
+        yield Part(["next: deploy again at any time; there is nothing to recover"])
 
 
 def _users(data: Mapping[str, Any]) -> Iterator[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from deployment.access import RECOVERING, demand_any
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
+from deployment.evidence.data import content
 from deployment.evidence.receipt import report_of
 from deployment.evidence.report import REPORT_FILE, VERDICTS
 from deployment.evidence.sentence import NEXT
@@ -53,7 +55,7 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     """
     demand_any(settings.access, RECOVERING, environment.caller)
     if removed := remove_leftovers(partial(run_ended, reports)):
-        click.echo(f"removed {removed} temporary folders of runs that were killed")
+        click.echo(f"removed the temporary folders of runs that were killed ({removed})")
     found = open_deployment(environment.ports)
     if found is None:
         _clean_up(settings, environment, reports, decision.reason)
@@ -94,6 +96,9 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         return CUT_SHORT
     _complete(settings, reports, environment, decision.reason)
     remove_of_ended_runs(environment.ports.data, reports, click.echo)
+    with contextlib.suppress(OSError, ValueError):  # the report's data could not be written
+        if live := content.read(reports / found.record.deployment_id).get("live"):
+            click.echo(f"live now: {live}; the lock is free, deploy again at any time")
     return 0
 
 

@@ -39,6 +39,7 @@ EXPECTED = {
         "FAILED latency: case 0 of GET /consults answers as the contract says",
         "FAILED latency: test_answers_as_documented[2-a-consultation-of-another-doctor]",
         "curl -s -i -H 'Authorization: Bearer [redacted]' 'https://green.internal.example.com/consults?limit=500'",
+        "live: blue, version 1.0.0, as before",
         "users: 0 of ",
         "exit code 1",
     ),
@@ -46,6 +47,7 @@ EXPECTED = {
         "ROLLED BACK: telehealth-api:1.1.0 had been promoted to green;",
         "bake: 31 of 240 requests of users failed (limit 1 %): GET /consults: status 500",
         "users: 31 of ",
+        "logs: the report has the last 9 lines of the release's logs, below its journal",
         "exit code 10",
     ),
     "refused": (
@@ -56,6 +58,8 @@ EXPECTED = {
     ),
     "interrupted": (
         "INTERRUPTED: telehealth-api:1.1.0 was not promoted; live traffic never moved. No check had failed.",
+        "live: blue, version 1.0.0, as before",
+        "next: deploy again at any time; there is nothing to recover",
         "verify: interrupted by SIGINT (Ctrl-C)",
         "users: 0 of ",
         "exit code 2",

@@ -59,7 +59,9 @@ def test_dead_run_is_recovered_before_its_environment_stops(
     recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
     report = json.loads((dead.folder / "verification.json").read_text())
     assert (report["verdict"], report["recovered"], dead.lease.holder) == ("rejected", True, None)
-    assert "one: rejected; report in" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "one: rejected; report in" in said
+    assert "live now: blue, version 1.0.0; the lock is free, deploy again at any time\n" in said
     assert not list(touched_runs(dead.reports))
 
 
