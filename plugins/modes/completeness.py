@@ -46,9 +46,8 @@ def refuse_problems(problems: Sequence[Problem]) -> None:
 def refuse_invalid(collected: Collected, settings: Settings | None) -> None:
     """Raise Refused if no check was collected, if a file could not be collected, or if checks or plugins are invalid."""
     if collected.errors:
-        raise Refused(
-            f"{collected.errors} files of checks could not be collected", hint="Fix the errors shown above first."
-        )
+        files = "1 file" if collected.errors == 1 else f"{collected.errors} files"
+        raise Refused(f"{files} of checks could not be collected", hint="Fix the errors shown above first.")
     refuse_problems(collected.findings.problems)
     for problem in problems_of(collected.checks):
         raise Refused(problem)

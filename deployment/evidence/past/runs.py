@@ -101,6 +101,10 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
             report = _loads(content)
             runs.append(_run(folder.name, report))
             seen[folder.name] = found, {name: report.get(name) for name in HEAD}
+        except FileNotFoundError:
+            left_out.append(
+                (folder.name, f"it has no {REPORT_FILE}: the run is not finished, or was killed (run `recover`)")
+            )
         except OSError as error:
             left_out.append((folder.name, f"{REPORT_FILE}: {error.strerror}"))
         except NOT_A_REPORT as error:

@@ -102,7 +102,7 @@ def mark(reports: Path, run_id: str, kind: str, reason: str) -> int:
 
 def _line(one: Figures) -> str:
     parts = [
-        f"{one.environment or 'no environment'}: {one.promotions} promotions",
+        f"{one.environment or 'no environment'}: {one.promotions} promotion{'' if one.promotions == 1 else 's'}",
         "frequency unknown" if one.per_week is None else f"{one.per_week:.1f} per week",
         f"{one.failed} failed" + ("" if one.failure_rate is None else f" ({one.failure_rate:.0%})"),
         "time to restore unknown" if one.restore_s is None else f"restored within {duration(one.restore_s)}",
