@@ -81,6 +81,8 @@ class RunOptions:
     host: str | None = None
     expect_version: str | None = None
     expect_digest: str | None = None
+    one_check: bool = False
+    """Whether `scripts/deploy.py check` runs a check: no person needs this run's report, so no store keeps its evidence."""
 
     def users(self) -> tuple[SmokeUser, ...]:
         """Return the accounts that ``--accounts`` or the variable gives to a verification of an address. Raises Refused."""
@@ -159,6 +161,7 @@ def _add_recorded_options(group: pytest.OptionGroup) -> None:
     )
     for old in RENAMED:
         group.addoption(old, nargs="?", const="", help=argparse.SUPPRESS)
+    group.addoption("--one-check", action="store_true", help=argparse.SUPPRESS)
     group.addoption(
         "--attest",
         metavar="ITEM=WHO/WHAT",
@@ -243,6 +246,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         host=option.host,
         expect_version=option.expect_version,
         expect_digest=option.expect_digest,
+        one_check=option.one_check,
     )
 
 

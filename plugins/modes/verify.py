@@ -200,7 +200,9 @@ class VerifyMode:
 
     def archive(self) -> Archive:
         """Return the environment's archive if the run is connected; without a lease nothing is anchored."""
-        return self._environment.archive() if self._environment is not None else NOWHERE
+        if self._environment is None or self._run.options.one_check:
+            return NOWHERE
+        return self._environment.archive()
 
     def series(self) -> Mapping[str, Any]:
         """Return nothing: no traffic is watched."""

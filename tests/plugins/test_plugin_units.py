@@ -15,9 +15,11 @@ from typing import Any, cast
 import pytest
 
 from deployment.errors import Refused
+from deployment.evidence.archive import NOWHERE
 from deployment.evidence.verdict import CheckOutcome
 from plugins.integrity.outcomes import outcome_of, shortened
 from plugins.modes.coordinator import Coordinator
+from plugins.modes.verify import VerifyMode
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.scheduling.garbage import RARELY, Garbage
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
@@ -340,3 +342,14 @@ def test_slow_libraries_are_imported_only_where_they_are_needed() -> None:
 )
 def test_a_long_message_ends_after_a_whole_word(text: str, short: str) -> None:
     assert shortened(text, 21) == short
+
+
+@pytest.mark.parametrize("one_check", [True, False])
+def test_the_store_keeps_no_evidence_of_a_single_check(one_check: bool) -> None:
+    """`scripts/deploy.py check` is run often while a check is written; an audit store with Object Lock forgets nothing."""
+    run = SimpleNamespace(options=SimpleNamespace(one_check=one_check))
+    mode = VerifyMode(cast(Any, run), cast(Any, None))
+    kept = object()
+    mode._environment = cast(Any, SimpleNamespace(archive=lambda: kept))
+    assert (mode.archive() is NOWHERE) is one_check
+    assert (mode.archive() is kept) is not one_check

@@ -14,6 +14,7 @@ import pytest
 
 from infrastructure.embedded import addresses
 from infrastructure.embedded.layout import Environment, Layout, Ports, Served, write_environment
+from scripts.commands.checks import check
 from tests.checkout import CHECKOUT
 from tests.plugins.project import INI
 from tests.scripts.notes_project import CHECKS, refused, run
@@ -182,6 +183,19 @@ def test_a_mistake_in_python_is_said_once(ours: Path, notes: Notes, source: str,
     assert expected.format(file=file) in text
     assert "report" not in text
     assert "_pytest" not in text
+
+
+def test_pytest_learns_that_the_run_is_of_a_single_check(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def pytest_of(_root: Path, arguments: list[str], output: Path) -> int:
+        given.extend(arguments)
+        output.touch()
+        return 0
+
+    monkeypatch.setattr(check, "_pytest", pytest_of)
+    ask("suites/notes/test_own.py")
+    assert "--one-check" in given
 
 
 def test_checks_that_do_not_count_say_so(ours: Path, notes: Notes) -> None:

@@ -310,7 +310,7 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
             listed = f"The file has: {', '.join(known) or 'no check'}."
             raise Refused(f"{shown} has no check {name!r}{nearest(function, known)}", hint=listed)
     node = f"{shown}::{name}" if name else shown
-    arguments = ["-q", node, f"--environment={settings.environment}"]
+    arguments = ["-q", node, "--one-check", f"--environment={settings.environment}"]
     if wanted.against != places.LIVE:
         url = places.find(settings, wanted.against, None, learn).url_of(wanted.against)
         arguments.append(f"--base-url={url}")
