@@ -33,6 +33,7 @@ from infrastructure import named_secrets, secret_values
 from infrastructure.aws import adapters as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
+from infrastructure.aws.errors import NO_CREDENTIALS
 from infrastructure.aws.identity.caller import StsIdentity, clock_difference
 from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.quotas import MeasuredQuotas
@@ -351,12 +352,13 @@ def _preflight_ports(
 
 
 def _caller(clients: Clients, settings: Settings) -> Caller:
-    """Return the credentials' owner. Raises NotPermitted if AWS refuses the credentials, Refused if the clock is wrong."""
+    """Return the credentials' owner. Raises NotPermitted without credentials that AWS accepts, Refused if the clock is wrong."""
     try:
         caller, ahead = StsIdentity(clients).caller_and_clock()
     except CloudDenied as error:
+        problem = "there are no credentials" if error.hint == NO_CREDENTIALS else "AWS refuses the credentials"
         raise NotPermitted(
-            f"AWS refuses the credentials for environment {settings.environment}: {error.message}", hint=error.hint
+            f"{problem} for environment {settings.environment}: {error.message}", hint=error.hint
         ) from error
     # A machine that is ahead by more would consider a lease expired although its holder has missed only one renewal.
     if abs(ahead) > settings.limits.lease_ttl / 3:

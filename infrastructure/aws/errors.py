@@ -96,6 +96,11 @@ _OTHER: tuple[type[Exception], ...] = (
     b3.InvalidCrtTransferConfigError,
 )
 
+NO_CREDENTIALS = (
+    "Name a `profile` of your AWS configuration in this environment of deployment.toml, or set AWS_ACCESS_KEY_ID and its "
+    "companions; your default profile is not read."
+)
+
 BY_CLASS: dict[type[Exception], type[DeploymentError]] = {
     **dict.fromkeys(_UNREACHABLE, CloudUnreachable),
     **dict.fromkeys(_DENIED, CloudDenied),
@@ -150,7 +155,8 @@ def aws_errors(service: str, operation: str) -> Iterator[None]:
         raise CloudDenied(f"{service} {operation}: the credentials have expired", hint="Sign in again.") from error
     except tuple({*BY_CLASS, bc.BotoCoreError}) as error:
         ours = next((BY_CLASS[base] for base in type(error).__mro__ if base in BY_CLASS), CloudError)
-        raise ours(f"{service} {operation}: {type(error).__name__}", hint=_hint(ours)) from error
+        hint = NO_CREDENTIALS if isinstance(error, bc.NoCredentialsError) else _hint(ours)
+        raise ours(f"{service} {operation}: {type(error).__name__}", hint=hint) from error
 
 
 def aws_code(error: BaseException) -> str:

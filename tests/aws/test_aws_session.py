@@ -73,8 +73,10 @@ def test_without_a_profile_the_users_default_profile_is_not_used(
     (tmp_path / ".aws" / "credentials").write_text("[default]\naws_access_key_id = A\naws_secret_access_key = s\n")
     (tmp_path / ".boto").write_text("[Credentials]\naws_access_key_id = A\naws_secret_access_key = s\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(CloudDenied, match="NoCredentialsError"):
+    with pytest.raises(CloudDenied, match="NoCredentialsError") as caught:
         StsIdentity(clients_for(Connection("eu-west-1", ACCOUNT))).caller()
+    assert "AWS_ACCESS_KEY_ID" in str(caught.value.hint)
+    assert "your default profile is not read" in str(caught.value.hint)
 
 
 def test_key_value_store_endpoint_keeps_its_host_and_is_signed_for_it() -> None:

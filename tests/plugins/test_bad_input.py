@@ -14,6 +14,7 @@ from deployment.errors import CloudDenied, NotPermitted, Refused
 from deployment.model import Caller
 from deployment.settings import DeploymentLimits, Settings
 from infrastructure import compose
+from infrastructure.aws.errors import NO_CREDENTIALS
 from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.session import Clients, Connection, clients_for
 from scripts import deploy
@@ -258,3 +259,14 @@ def test_credentials_that_aws_rejects_are_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(NotPermitted, match="ExpiredToken") as caught:
         compose._caller(clients, settings)
     assert "Check the credentials" in str(caught.value)
+
+
+def test_missing_credentials_are_not_called_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: StsIdentity) -> tuple[Caller, float]:
+        raise CloudDenied("sts GetCallerIdentity: NoCredentialsError", hint=NO_CREDENTIALS)
+
+    monkeypatch.setattr(StsIdentity, "caller_and_clock", missing)
+    clients: Clients = clients_for(Connection("us-east-1", "123456789012"))
+    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"}, project=CHECKOUT)
+    with pytest.raises(NotPermitted, match="there are no credentials for environment production"):
+        compose._caller(clients, settings)
