@@ -73,7 +73,9 @@ def export(found: Found, control: str | None, since: datetime | None, target: Pa
         raise Refused(f"{path} cannot be written: {problem_of(error)}") from None
     finally:
         temporary.unlink(missing_ok=True)
-    click.echo(f"{len(chosen.ids)} runs of {found.environment} from {found.place}: {path}")
+    click.echo(
+        f"{len(chosen.ids)} run{'' if len(chosen.ids) == 1 else 's'} of {found.environment} from {found.place}: {path}"
+    )
     for run_id, why in chosen.left_out.items():
         click.echo(f"LEFT OUT: {run_id}: {why}", err=True)
     return FAILED if chosen.left_out else 0
@@ -131,7 +133,7 @@ def verify(path: Path, key_files: Sequence[Path], fingerprints: Sequence[str]) -
     if Outcome.UNCHECKED in checked.outcomes:
         click.echo("not all of the evidence could be checked; what was checked holds", err=True)
         return UNCHECKED
-    click.echo(f"the evidence of {len(checked.runs)} runs holds")
+    click.echo(f"the evidence of {len(checked.runs)} run{'' if len(checked.runs) == 1 else 's'} holds")
     return 0
 
 

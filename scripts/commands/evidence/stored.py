@@ -96,7 +96,7 @@ def show(found: Found, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"environment": found.environment, "from": found.place, "runs": runs}, indent=2))
         return 0
-    click.echo(f"{len(runs)} runs of {found.environment} in {found.place}")
+    click.echo(f"{len(runs)} run{'' if len(runs) == 1 else 's'} of {found.environment} in {found.place}")
     for run_id, files in runs.items():
         click.echo(f"  {run_id}  {', '.join(files)}")
     return 0
