@@ -37,7 +37,7 @@ NEXT = {
 def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
     """Return the verdict as one sentence. ``live`` is what is live after the run, if that is known."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
-    words["live"] = live or "the previous colour"
+    words["live"] = f"{live}," if live and ", " in live else live or "the previous colour"
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"

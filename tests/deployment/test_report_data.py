@@ -137,7 +137,7 @@ def test_the_sentence_of_a_rollback_names_the_live_release(tmp_path: Path) -> No
     )
     archive.close(journal, tmp_path, [("closed", {"verdict": "rolled_back"})])
     assert content.read(tmp_path)["sentence"] == (
-        "ROLLED BACK: api:1.1.0 had been promoted to green; blue, version 1.0.0 is live again and verified."
+        "ROLLED BACK: api:1.1.0 had been promoted to green; blue, version 1.0.0, is live again and verified."
     )
 
 
@@ -170,7 +170,9 @@ def test_live_release_before_the_run_comes_from_the_journal_and_not_from_a_sente
     archive.close(journal, tmp_path, [("closed", {"verdict": "rolled_back", "reason": "bake: harm"})])
     data = content.read(tmp_path)
     assert (data["before"], data["live"]) == (before, after or before)
-    sentence = f"ROLLED BACK: api:1.2.0 had been promoted to green; {after or before} is live again and verified."
+    named = after or before
+    comma = "," if "," in named else ""
+    sentence = f"ROLLED BACK: api:1.2.0 had been promoted to green; {named}{comma} is live again and verified."
     assert data["sentence"] == sentence
     verdict = ElementTree.parse(tmp_path / "junit.xml").find(".//testcase[@name='verdict']/failure")  # noqa: S314  # our own file
     assert verdict is not None
