@@ -46,6 +46,7 @@ from verification.declarative.exemptions import Kind
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 ENDPOINTS = "endpoints"
 SHOWN_BROKEN = 5
+COMMAND_LINE = "Its error stands below; `python scripts/deploy.py checks` lists the ids of all checks."
 CRASHED = "???"
 """``when`` of xdist's report about the check that a lost worker was running."""
 
@@ -315,6 +316,8 @@ class Coordinator(RunState):
                 self.stop(Reason(self.where(), self._signals.cause))
             elif exitstatus == pytest.ExitCode.INTERRUPTED and not self._any_failure():
                 self.interrupt()
+            elif exitstatus == pytest.ExitCode.USAGE_ERROR and not (self._manifest_hash or self._stopped):
+                self.refuse(Refused("pytest does not accept the command line", hint=COMMAND_LINE))
             elif not (self._manifest_hash or self._stopped):
                 self.refuse(
                     Refused("no check was counted: another plugin's pytest_runtestloop ran instead of this framework's")

@@ -65,6 +65,14 @@ def test_options_that_contradict(project: Project, options: tuple[str, ...]) -> 
     assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
 
 
+def test_a_check_that_does_not_exist(project: Project) -> None:
+    """pytest says what was not found; the verdict blames no plugin."""
+    run = project.run("suites/health/test_health.py::test_nope", target=None)
+    assert refused(run)
+    assert run.report["reason"] == "verify: pytest does not accept the command line"
+    assert "ERROR: not found: " in run.output
+
+
 def test_a_tag_that_does_not_exist(project: Project) -> None:
     run = project.run("--image-tag=9.9.9")
     assert run.result == REFUSED, run.output

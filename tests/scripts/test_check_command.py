@@ -94,6 +94,7 @@ def test_the_check_is_found_from_any_folder_of_the_project(
         (("suites/notes/frst.yaml",), "no file suites/notes/frst.yaml; did you mean 'suites/notes/first.yaml'?"),
         (("suites/notes/test_own.py::test_in_pyton",), "did you mean 'test_in_python'?"),
         (("elsewhere.yaml",), "elsewhere.yaml is not in suites/"),
+        (("suites/notes",), "suites/notes is a folder\n  Name one file in it; `pytest suites/notes` runs all of them."),
         (("suites/notes/first.yaml", "--against", "liv"), "--against must be live, candidate or a URL"),
         (("suites/notes/first.yaml", "--against", "ftp://x"), "--against must be live, candidate or a URL"),
         (("suites/notes/first.yaml::it is ready",), "no embedded environment is up"),
@@ -196,6 +197,12 @@ def test_pytest_learns_that_the_run_is_of_a_single_check(ours: Path, monkeypatch
     monkeypatch.setattr(check, "_pytest", pytest_of)
     ask("suites/notes/test_own.py")
     assert "--one-check" in given
+
+
+def test_a_check_that_the_description_does_not_have(ours: Path, notes: Notes) -> None:
+    with_pytest(ours)
+    text = refusal("suites/service.yaml::nope", "--against", notes.url)
+    assert text == f"not found: {ours}/suites/service.yaml::nope\n  `deploy.py checks` lists the ids of all checks."
 
 
 def test_checks_that_do_not_count_say_so(ours: Path, notes: Notes) -> None:

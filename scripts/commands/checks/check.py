@@ -39,6 +39,8 @@ SUFFIXES = (".yaml", ".yml")
 TIMEOUT_S = 10.0
 SKIP_BEGINS = "until "
 """How the reason of a skip begins that the check's file declares, see docs/add-a-check.md."""
+PYTEST_ERROR = "ERROR: "
+"""How pytest's line begins if it does not accept its command line."""
 HOW_TO_SKIP = 'To skip it until a day: @pytest.mark.skip_until("YYYY-MM-DD", reason="…").'
 Learn = Callable[..., None]
 
@@ -71,6 +73,8 @@ def _file(project: Project, name: str) -> Path:
             if not file.is_relative_to(suites):
                 raise Refused(f"{name} is not in suites/, so no run would collect it", hint="Move it to suites/GATE/.")
             return file
+        if file.is_dir():
+            raise Refused(f"{name} is a folder", hint=f"Name one file in it; `pytest {name}` runs all of them.")
     known = [one.relative_to(project.root.resolve()).as_posix() for one in sorted(suites.glob("*/*"))]
     raise Refused(
         f"there is no file {name}{nearest(name, [one for one in known if '__' not in one])}",
@@ -320,7 +324,7 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
         shown_by_pytest = output.read_text(encoding="utf-8", errors="replace")
         results = list(_results(reports, shown))
         exempt, only_exempt = _exempt_checks(reports)
-        refusal = _refusal(reports, shown) if code in (REFUSED, NOTHING_COLLECTED) else None
+        refusal = _refusal(reports, shown, shown_by_pytest) if code in (REFUSED, NOTHING_COLLECTED) else None
     if code == NOTHING_COLLECTED:
         _refuse_forgotten(settings.project, shown)
     if refusal is not None:
@@ -399,8 +403,8 @@ def _advisory(name: str) -> str:
     return f"note: {name} is advisory: in a run it fails no gate"
 
 
-def _refusal(reports: Path, shown: str) -> Refused | None:
-    """Return why the only run in ``reports`` was refused; None if it wrote no report."""
+def _refusal(reports: Path, shown: str, output: str) -> Refused | None:
+    """Return why the only run in ``reports`` was refused, with pytest's own words in ``output``; None if it wrote no report."""
     for file in reports.glob("[!l]*/data.json"):
         for problem in _errors(file.with_name("junit.xml")):
             lines = problem.splitlines()
@@ -408,8 +412,11 @@ def _refusal(reports: Path, shown: str) -> Refused | None:
             said = [line[1:].strip("\n") for line in lines if line.startswith("E ")]
             text = "\n".join([*place, *(textwrap.dedent("\n".join(said)).splitlines() or lines)])
             return Refused(f"{shown} cannot be collected\n{text}", hint="Correct the file, then run the check again.")
+        for line in output.splitlines():
+            if line.startswith(PYTEST_ERROR):
+                return Refused(line.removeprefix(PYTEST_ERROR), hint="`deploy.py checks` lists the ids of all checks.")
         data = json.loads(file.read_text(encoding="utf-8"))
-        return Refused(str(data["report"]["reason"]).partition(": ")[2], hint=" ".join(data["remedies"]))
+        return Refused(str(data["report"]["reason"]).partition(": ")[2], hint=" ".join(data["remedies"]) or None)
     return None
 
 
