@@ -28,6 +28,8 @@ from deployment.evidence.chain import chain
 from deployment.evidence.intoto.summary import summary
 from deployment.evidence.journal import Record, last_data
 
+MOST_OF_KEY = 15
+"""How much of a key's fingerprint a message shows, with the name of the hash."""
 AFTER_CLOSED = frozenset({"not_stored"})
 """The kinds of lines that a journal may have after it was closed, before it was signed."""
 
@@ -228,11 +230,21 @@ def _signature(envelope: Any, named: str | None, checker: Callable[[], Checker])
         return Finding("signature", Outcome.UNCHECKED, first_line(error))
     signer = key.signed_by(envelope)
     if signer is None:
-        return Finding("signature", Outcome.BAD, "not made by the environment's key, or the statement was changed")
+        return Finding("signature", Outcome.BAD, _foreign(named, key))
     if named not in (None, signer):
         return Finding("signature", Outcome.BAD, f"made by the key {signer}, but the journal names {named}")
     return _good(
         "signature", "by the environment's key" if signer == key.fingerprint else f"by an earlier key, {signer}"
+    )
+
+
+def _foreign(named: str | None, key: Checker) -> str:
+    """Return why no key of the environment made a signature."""
+    if named is None or named in key.pems:
+        return "not made by the environment's key, or the statement was changed"
+    return (
+        f"the run names the key {named[:MOST_OF_KEY]}…, this environment has {key.fingerprint[:MOST_OF_KEY]}…: it was signed "
+        "elsewhere, or this is not the run's environment (an embedded one has a new key after `down`)"
     )
 
 

@@ -53,7 +53,11 @@ def test_an_earlier_key_checks_an_older_run(run: Run, tmp_path: Path) -> None:
     old.write_text(public_pem(run.estate.pem))
     new.write_text(public_pem(private_pem()))
     alone, ring = (keys.checker(keys.no_key, keys.public(None, None, new), earlier)() for earlier in ((), (old,)))
-    assert signature(run, alone).outcome is Outcome.BAD
+    foreign = signature(run, alone)
+    assert foreign.outcome is Outcome.BAD
+    names = [Signer(run.estate.pem).checker.fingerprint[:15], alone.fingerprint[:15]]
+    words = "the run names the key {}…, this environment has {}…: it was signed elsewhere, or this is not the run's"
+    assert foreign.detail.startswith(words.format(*names))
     found = signature(run, ring)
     assert found.good
     assert found.detail == f"by an earlier key, {Signer(run.estate.pem).checker.fingerprint}"
