@@ -105,6 +105,12 @@ def test_an_unknown_run_is_refused(run: Run, place: object, run_id: str, tmp_pat
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_run_that_only_this_machine_has_is_named(run: Run, tmp_path: Path) -> None:
+    """The store of a temporary environment ends with it."""
+    with pytest.raises(Refused, match=f"{run.folder} has it: `audit verify {run.folder.name}` checks that copy"):
+        stored.fetch(Found(ENVIRONMENT, run.folder.parent, Estate().store), run.folder.name, tmp_path / "copy")
+
+
 def test_runs_of_another_environment_are_not_listed(run: Run) -> None:
     assert Found("other", run.folder.parent, None).runs() == {}
     assert Found("other", run.folder.parent, run.estate.store).runs() == {}

@@ -76,9 +76,11 @@ class Found:
                 paths = {name: self.reports / run_id / name for name in copies.KEPT_FILES}
                 found = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
         if not found:
+            here = bool(ID.fullmatch(run_id)) and (self.reports / run_id / JOURNAL_FILE).is_file()
+            local = f" {self.reports / run_id} has it: `audit verify {run_id}` checks that copy." if here else ""
             raise Refused(
                 f"run {run_id} of environment {self.environment} was not found in {self.place}",
-                hint="`audit list` shows the runs; --environment NAME chooses another environment.",
+                hint=f"`audit list` shows the runs; --environment NAME chooses another environment.{local}",
             )
         return found
 
