@@ -175,10 +175,12 @@ def _live(data: Mapping[str, Any]) -> Iterator[Part]:
 def _next(data: Mapping[str, Any], failures: Sequence[object]) -> Iterator[Part]:
     """Yield where to look if no check has failed, and what to do after an interruption."""
     report = data["report"]
-    if not failures and (lines := sum(len(one["lines"]) for one in view.records(data, "logs"))):
+    lines = sum(len(one["lines"]) for one in view.records(data, "logs"))
+    if unfinished(report) == INTERRUPTED:
+        if report["verdict"] in ("rejected", "rolled_back"):
+            yield Part(["next: deploy again at any time; there is nothing to recover"])
+    elif lines and not failures:
         yield Part([f"logs: the report has the last {lines} lines of the release's logs, below its journal"])
-    if unfinished(report) == INTERRUPTED and report["verdict"] in ("rejected", "rolled_back"):
-        yield Part(["next: deploy again at any time; there is nothing to recover"])
 
 
 def _users(data: Mapping[str, Any]) -> Iterator[Part]:
