@@ -167,13 +167,13 @@ def _notes(data: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def _live(data: Mapping[str, Any]) -> Iterator[Part]:
-    """Yield what is live, if the verdict's sentence does not name it."""
+    """Yield the live release if the verdict's sentence does not name it."""
     if data["report"]["verdict"] == "rejected" and data["live"]:
         yield Part([f"live: {data['live']}, as before"])
 
 
 def _next(data: Mapping[str, Any], failures: Sequence[object]) -> Iterator[Part]:
-    """Yield where to look if no check has failed, and what to do after an interruption."""
+    """Yield the place of the logs if no check has failed, and the next step after an interruption."""
     report = data["report"]
     lines = sum(len(one["lines"]) for one in view.records(data, "logs"))
     if unfinished(report) == INTERRUPTED:

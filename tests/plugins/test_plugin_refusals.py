@@ -66,7 +66,7 @@ def test_options_that_contradict(project: Project, options: tuple[str, ...]) -> 
 
 
 def test_a_check_that_does_not_exist(project: Project) -> None:
-    """pytest says what was not found; the verdict blames no plugin."""
+    """pytest names the missing check, and the verdict blames no plugin."""
     run = project.run("suites/health/test_health.py::test_nope", target=None)
     assert refused(run)
     assert run.report["reason"] == "verify: pytest does not accept the command line"

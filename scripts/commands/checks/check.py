@@ -421,7 +421,7 @@ def _refusal(reports: Path, shown: str, output: str) -> Refused | None:
 
 
 def _errors(junit: Path) -> Iterator[str]:
-    """Yield what pytest said of each file that it could not collect."""
+    """Yield pytest's message about each file that it could not collect."""
     for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - a file that this framework has just written
         if not case.get("classname"):
             yield from (one.text or "" for one in case if one.tag == "error")
