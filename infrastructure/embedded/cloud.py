@@ -268,7 +268,7 @@ def _bring_up(layout: Layout, environment: Environment, progress: Callable[[str]
     _wait_until_serving(layout, environment)
     made = estate.outputs(arns)
     outputs_file.write(layout.outputs, made)
-    progress(f"up: {environment.live_url}")
+    progress("the live domain answers")
     return made
 
 

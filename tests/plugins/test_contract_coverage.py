@@ -103,6 +103,12 @@ def test_demanded_answers_that_checks_met_promote(project: Project) -> None:
     assert coverage(run).exit_code == 0
 
 
+def test_coverage_of_a_partial_run_says_so(project: Project) -> None:
+    run = project.run("suites/health", target=None)
+    assert run.report["partial"], run.output
+    assert "documented answers met (a partial run: not every check ran)" in coverage(run).output
+
+
 @pytest.mark.parametrize(
     ("cover", "words"),
     [("['GET /nowhere 200']", "'GET /nowhere 200' fits no answer"), ("[5]", "is not of type 'string'")],

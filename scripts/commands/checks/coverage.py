@@ -35,7 +35,8 @@ def show(reports: Path, run_id: str | None, as_json: bool) -> int:
     for one in answers:
         click.echo(f"  {one:<{width}}  {_checks(met.get(one, []), one in needed)}")
     found = sum(bool(met.get(one)) for one in answers)
-    click.echo(f"{folder.name}: {found} of {len(answers)} documented answers met")
+    partial = " (a partial run: not every check ran)" if data["partial"] else ""
+    click.echo(f"{folder.name}: {found} of {len(answers)} documented answers met{partial}")
     if lacking:
         click.echo(f"not met, and named by `cover` of deployment.toml: {', '.join(lacking)}", err=True)
         return FAILED
@@ -64,7 +65,10 @@ def _newest(reports: Path) -> tuple[Path, Mapping[str, Any]]:
 
 
 def _recorded(folder: Path) -> Mapping[str, Any] | None:
-    return last_data(list(read(folder / JOURNAL_FILE)), "coverage") or None
+    """Return the record of a run's coverage, and whether the run was ``partial``; None if it has none."""
+    records = list(read(folder / JOURNAL_FILE))
+    found = last_data(records, "coverage")
+    return {**found, "partial": bool(last_data(records, "closed").get("partial"))} if found else None
 
 
 def _checks(checks: list[str], needed: bool) -> str:
