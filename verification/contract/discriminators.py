@@ -56,7 +56,7 @@ def _constants(node: Node, named: str, seen: frozenset[Node]) -> list[str]:
         return []
     found = [
         one
-        for one in (*listed.get("enum", ()), *([listed["const"]] if "const" in listed else ()))
+        for one in (*(listed.get("enum") or ()), *([listed["const"]] if "const" in listed else ()))
         if isinstance(one, str)
     ]
     for index in range(len(value["allOf"]) if isinstance(value.get("allOf"), list) else 0):

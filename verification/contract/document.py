@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class Files:
         if base and name not in self._ids:
             name, fragment = urldefrag(ref)  # schemas with an `$id` also refer to the document, as if they had none
         whole = self._ids[name] if name in self._ids else self._whole(node, name, ref)
+        if fragment == "/" and isinstance(whole.value, Mapping) and "" not in whole.value:
+            return whole  # some documents write #/ for the whole file
         if not fragment or fragment.startswith("/"):
             return whole.at(_tokens(fragment), ref)
         anchored = self._anchors.get((name or base, fragment)) or self._anchors.get((str(whole.file), fragment))
@@ -184,8 +186,10 @@ class Node:
     def entries(self) -> dict[str, Node]:
         """Return the nodes of a mapping of names, including those behind a ``$ref`` that stands for the whole mapping.
 
-        Raises InvalidDocument if the value is not a mapping.
+        Raises InvalidDocument if the value is neither a mapping nor empty: PHP writes an empty mapping as ``[]``.
         """
+        if self.value is None or self.value == []:
+            return {}
         if not isinstance(self.value, Mapping):
             raise self.wrong(f"must be a mapping, not {_kind(self.value)}")
         if not isinstance(self.value.get("$ref"), str):
@@ -194,8 +198,10 @@ class Node:
         return {**behind, **{name: self.child(name) for name in self.value if name != "$ref"}}
 
     def object(self) -> Node:
-        """Return the node after its references, which must be a mapping. Raises InvalidDocument otherwise."""
+        """Return the node after its references, which must be a mapping or empty. Raises InvalidDocument otherwise."""
         node = self.follow()
+        if node.value is None or node.value == []:
+            return replace(node, value={})
         if not isinstance(node.value, Mapping):
             raise node.wrong(f"must be a mapping, not {_kind(node.value)}")
         return node
@@ -220,13 +226,13 @@ def checked(files: Files) -> Node:
     document = root.value
     if not isinstance(document, Mapping):
         raise root.wrong(f"an OpenAPI document must be a mapping, not {_kind(document)}")
-    if "swagger" in document:
+    version = str(document.get("openapi", "missing")).strip()
+    if "swagger" in document and not version.startswith("3"):
         raise root.wrong(
             f"this is Swagger {document['swagger']}, and only OpenAPI 3 can be checked: "
             "convert it to OpenAPI 3 (for example with `npx swagger2openapi`) and use the result",
             "swagger",
         )
-    version = str(document.get("openapi", "missing"))
     if not re.fullmatch(r"3\.[0-2](\.\d+(-\w+)?)?", version):
         raise root.wrong(f"the version of OpenAPI is {version}, and must be 3.0, 3.1 or 3.2, such as 3.1.0", "openapi")
     if not isinstance(document.get("paths"), Mapping):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from verification.contract.document import Node
+from verification.contract.spellings import flag_of
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -83,6 +84,8 @@ _DESCRIBING = frozenset(
         *("externalDocs", "contentEncoding", "contentMediaType", "contentSchema"),
     )
 )
+KEYWORDS = frozenset(_ASSERTING) | _DESCRIBING
+"""The keywords of a schema, those that describe included."""
 _RESPONSE: dict[str, _Shape] = {"content": _is_mapping, "headers": _is_mapping}
 _MEDIA: dict[str, _Shape] = {"schema": _is_schema, "itemSchema": _is_schema}
 _HEADER: dict[str, _Shape] = {"schema": _is_schema, "content": _is_mapping, "required": _is_flag}
@@ -111,6 +114,12 @@ def check_response(node: Node) -> None:
     """Raise InvalidDocument if a response has a misspelled field, or a schema beside its content."""
     _misspelled(node, _RESPONSE, _OTHERS)
     _misplaced(node, ("schema", *_ASSERTING), _RESPONSE, "content, below its media type")
+
+
+def check_media_type(name: str, place: Node) -> None:
+    """Raise InvalidDocument if the name of a media type is a field of one: it stands one level too high."""
+    if name in _MEDIA:
+        raise place.wrong(f"{name!r} is not a media type: write it below one, such as application/json")
 
 
 def check_media(node: Node) -> None:
@@ -145,7 +154,7 @@ def check_schema(node: Node) -> None:
 
 def flag(node: Node, name: str) -> bool:
     """Return a field that is true or false; false if it is absent. Raises InvalidDocument for another value."""
-    value = node.value.get(name, False)
+    value = flag_of(node.value.get(name, False))
     if not isinstance(value, bool):
         raise node.wrong(f"must be true or false, not {value!r}", name)
     return value
@@ -173,6 +182,7 @@ def _misplaced(node: Node, wrong: Iterable[str], own: Mapping[str, _Shape], plac
             key in node.value
             and key not in own
             and key not in _OTHERS
+            and not isinstance(node.value[key], bool)  # "required: true" says nothing that an answer could break
             and _ASSERTING.get(key, _is_schema)(node.value[key])
         ):
             raise node.wrong(f"{key!r} has no effect here: write it in {place}")

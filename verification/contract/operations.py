@@ -11,6 +11,7 @@ from verification.contract.fields import (
     METHODS,
     check_header,
     check_media,
+    check_media_type,
     check_operation,
     check_path_item,
     check_response,
@@ -94,13 +95,13 @@ def operations(root: Node, schemas: Schemas) -> tuple[Operation, ...]:
 def _path_item(place: Node, path: str) -> dict[str, Node]:
     """Return the fields of a path item by name; of two beside and behind its ``$ref``, the one beside it."""
     if not path.startswith("/"):
-        raise place.wrong(f"a path must begin with a slash, such as /{path}")
+        raise place.wrong(f"a path must begin with a slash, such as /{path.strip().lstrip('/')}")
     if _BRACE.search(_PARAMETER.sub("", path)):
         raise place.wrong("a parameter of a path must have a name between braces, such as {id}")
     target = place.object()
     check_path_item(target)
     behind = {key: target.child(key) for key in target.value}
-    return {**behind, **{key: place.child(key) for key in place.value if key != "$ref"}}
+    return {**behind, **{key: place.child(key) for key in place.value or () if key != "$ref"}}
 
 
 def _methods(item: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
@@ -116,7 +117,7 @@ def _operation(
     check_operation(place)
     answers: dict[str, Answer] = {}
     for key, response in place.mapping("responses", extensible=True):
-        status = key.upper() if key[1:].upper() == "XX" else key
+        status = key.upper() if key[1:].upper() == "XX" else key.lower()
         if not _STATUS.fullmatch(status):
             raise response.wrong(f"{key!r} is not a status: it must be a number such as 404, 4XX or default")
         if status in answers:
@@ -146,9 +147,11 @@ def _listed(fields: Mapping[str, Node]) -> bool:
 def _secured(node: Node) -> bool:
     """Return whether an operation needs a token. Raises InvalidDocument if its security is not a list of requirements."""
     security = node.value.get("security") or []
-    if not isinstance(security, list) or not all(isinstance(one, Mapping) for one in security):
+    if isinstance(security, Mapping):
+        security = [security]
+    if not isinstance(security, list) or not all(isinstance(one, Mapping) or one == [] for one in security):
         raise node.wrong("must be a list of requirements, such as [{bearerAuth: []}]", "security")
-    return bool(security) and {} not in security
+    return bool(security) and all(security)  # an empty requirement: also without a token
 
 
 def _answer(schemas: Schemas, response: Node) -> Answer:
@@ -156,10 +159,11 @@ def _answer(schemas: Schemas, response: Node) -> Answer:
     content: dict[str, str | None] = {}
     items: dict[str, str] = {}
     for content_type, place in response.mapping("content"):
+        check_media_type(content_type, place)
         media = place.object()
         check_media(media)
-        content[content_type] = schemas.add(media.child("schema")) if "schema" in media.value else None
-        if "itemSchema" in media.value:  # OpenAPI 3.2
+        content[content_type] = schemas.add(media.child("schema")) if media.value.get("schema") is not None else None
+        if media.value.get("itemSchema") is not None:  # OpenAPI 3.2
             items[content_type] = schemas.add(media.child("itemSchema"))
     headers = [_header(schemas, name, place.object()) for name, place in response.mapping("headers")]
     # OpenAPI ignores a Content-Type here: the content states it.
@@ -169,7 +173,7 @@ def _answer(schemas: Schemas, response: Node) -> Answer:
 def _header(schemas: Schemas, name: str, place: Node) -> Header:
     check_header(place)
     required = flag(place, "required")
-    if "schema" in place.value:
+    if place.value.get("schema") is not None:
         return Header(name, required, schemas.add(place.child("schema")))
     for content_type, media in place.mapping("content"):
         if "schema" in media.object().value:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from verification.contract.discriminators import ancestors, components, entries, mapped, targets_of
 from verification.contract.document import Node
-from verification.contract.fields import check_schema, flag
+from verification.contract.fields import KEYWORDS, check_schema, flag
+from verification.contract.spellings import is_true, plain
 
 # Functions import the library themselves: it takes longer than all of this package, and a service may have no contract.
 if TYPE_CHECKING:
@@ -46,16 +47,15 @@ _LONGEST = 120
 class _Dialect:
     """The differences of a JSON Schema dialect from 2020-12."""
 
-    boolean_limits: bool = False  # exclusiveMinimum: true
     ref_alone: bool = False  # keywords beside a $ref have no effect
     listed_items: bool = False  # items: [first, second], additionalItems
     nullable: bool = False
 
 
-_OPENAPI_30 = _Dialect(boolean_limits=True, ref_alone=True, nullable=True)
+_OPENAPI_30 = _Dialect(ref_alone=True, nullable=True)
 _CURRENT = _Dialect()
 _DIALECTS = {
-    "http://json-schema.org/draft-04/schema": _Dialect(boolean_limits=True, ref_alone=True, listed_items=True),
+    "http://json-schema.org/draft-04/schema": _Dialect(ref_alone=True, listed_items=True),
     "http://json-schema.org/draft-06/schema": _Dialect(ref_alone=True, listed_items=True),
     "http://json-schema.org/draft-07/schema": _Dialect(ref_alone=True, listed_items=True),
     "https://json-schema.org/draft/2019-09/schema": _Dialect(listed_items=True),
@@ -211,6 +211,7 @@ class Schemas:
 
     def _translate(self, node: Node, around: _Around, owner: str | None) -> Any:
         """Return a schema in 2020-12. ``owner`` names the schema that this one is or is included in, None for a part of it."""
+        node = plain(node, KEYWORDS)
         value = node.value
         if isinstance(value, bool):
             return value
@@ -248,7 +249,7 @@ class Schemas:
         value = node.value
         out = _short({keyword: value[keyword] for keyword in value if keyword in _ASSERTIONS})
         for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-            if dialect.boolean_limits and isinstance(out.get(exclusive), bool) and out.pop(exclusive) and limit in out:
+            if isinstance(out.get(exclusive), bool) and out.pop(exclusive) and limit in out:  # also in 3.1, by habit
                 out[exclusive] = out.pop(limit)
         patterns = value.get("patternProperties")
         self._check(
@@ -317,6 +318,8 @@ class Schemas:
                 out[keyword] = self._translate(below, part, None)
 
     def _property(self, node: Node, around: _Around) -> Any:
+        if node.value is None:
+            return {}  # a name without a schema: any value
         # `not: {}` for a value that may be sent but is never answered.
         return {"writeOnly": True, "not": {}} if _is_unread(node, frozenset()) else self._translate(node, around, None)
 
@@ -393,7 +396,7 @@ def _is_unread(node: Node, seen: frozenset[Node]) -> bool:
     value = node.value
     if not isinstance(value, Mapping) or node in seen:
         return False
-    if value.get("writeOnly") is True:
+    if is_true(value.get("writeOnly")):
         return True
     included = [node.child("$ref").target(value["$ref"])] if isinstance(value.get("$ref"), str) else []
     if isinstance(value.get("allOf"), list):
