@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from verification.contract.document import Node
 from verification.contract.fields import (
@@ -19,12 +19,11 @@ from verification.contract.fields import (
 )
 from verification.contract.media import MediaType
 from verification.contract.schemas import Schemas
-from verification.contract.servers import normal, prefixes
+from verification.contract.servers import prefixes
+from verification.contract.templates import PARAMETER, narrow, pattern, precedence
 
 _STATUS = re.compile(r"[1-5]([0-9][0-9]|XX)|default")
 _BRACE = re.compile(r"[{}]")
-_PARAMETER = re.compile(r"(\{[^{}]+\})")
-_WORST = 4
 
 
 @dataclass(frozen=True)
@@ -79,24 +78,62 @@ class Operation:
 
 def operations(root: Node, schemas: Schemas) -> tuple[Operation, ...]:
     """Return every operation, those with concrete paths before templates. Raises InvalidDocument with the place."""
-    found = []
-    known: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], list[_Found]] = {}
     for path, place in root.mapping("paths", extensible=True):
         item = _path_item(place, path)
         for method, described in _methods(item):
             operation = _operation(root, schemas, path, method, described, item)
-            other = known.setdefault((method, operation.pattern.pattern), path)
-            if other != path:
-                raise place.wrong(f"{method} {path} and {method} {other} are the same path: delete one of them")
-            found.append(operation)
-    return tuple(sorted(found, key=lambda operation: _precedence(operation.path)))
+            own = {"parameters": described.child("parameters")} if "parameters" in described.value else {}
+            one = _Found(operation, place, (item, own))
+            found.setdefault((method, operation.pattern.pattern), []).append(one)
+    every = [operation for same in found.values() for operation in _told_apart(same)]
+    return tuple(sorted(every, key=lambda operation: precedence(operation.path)))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An operation, its path item's place, and the fields in which its parameters are."""
+
+    operation: Operation
+    place: Node
+    fields: tuple[Mapping[str, Node], ...]
+
+
+def _told_apart(same: list[_Found]) -> list[Operation]:
+    """Return the operations of one method and of templates that differ only in the names of their parameters.
+
+    OpenAPI forbids them, but documents have ``/{id}`` of format uuid beside ``/{name}``: the values tell which is meant. The
+    last one, with the fewest limits, takes all other values. Raises InvalidDocument if the schemas are the same.
+    """
+    if len(same) == 1:
+        return [same[0].operation]
+    known: dict[str, _Found] = {}
+    ranks: list[tuple[int, _Found, str]] = []
+    for one in same:
+        narrowed, free = narrow(one.operation.path, *one.fields)
+        other = known.setdefault(narrowed, one).operation
+        if other is not one.operation:
+            method, path = one.operation.method, one.operation.path
+            raise one.place.wrong(
+                f"{method} {path} and {method} {other.path} are the same path: delete one of them, or give their "
+                "parameters different schemas, such as an enum or a format"
+            )
+        ranks.append((free, one, narrowed))
+    ranks.sort(key=lambda rank: rank[0])
+    told = [_narrowed(one.operation, narrowed) for _, one, narrowed in ranks[:-1]]
+    return [*told, ranks[-1][1].operation]
+
+
+def _narrowed(operation: Operation, narrowed: str) -> Operation:
+    servers = operation.pattern.pattern.removesuffix(pattern(operation.path))
+    return replace(operation, pattern=re.compile(servers + narrowed))
 
 
 def _path_item(place: Node, path: str) -> dict[str, Node]:
     """Return the fields of a path item by name; of two beside and behind its ``$ref``, the one beside it."""
     if not path.startswith("/"):
         raise place.wrong(f"a path must begin with a slash, such as /{path.strip().lstrip('/')}")
-    if _BRACE.search(_PARAMETER.sub("", path)):
+    if _BRACE.search(PARAMETER.sub("", path)):
         raise place.wrong("a parameter of a path must have a name between braces, such as {id}")
     target = place.object()
     check_path_item(target)
@@ -130,7 +167,7 @@ def _operation(
         path,
         {int(status): tuple(answer.content) for status, answer in answers.items() if status.isdecimal()},
         _secured(place if "security" in place.value else root),
-        re.compile(f"(?:{'|'.join(prefixes(servers))}){_pattern(path)}"),
+        re.compile(f"(?:{'|'.join(prefixes(servers))}){pattern(path)}"),
         answers,
     )
 
@@ -180,24 +217,3 @@ def _header(schemas: Schemas, name: str, place: Node) -> Header:
             schema = schemas.add(media.object().child("schema"))
             return Header(name, required, schema, json=MediaType.parse(content_type).is_json)
     return Header(name, required, None)
-
-
-def _pattern(path: str) -> str:
-    return "".join(
-        (".+" if part[-2] in "+*" else "[^/]+") if _PARAMETER.fullmatch(part) else re.escape(normal(part))
-        for part in _PARAMETER.split(path)
-    )
-
-
-def _precedence(path: str) -> list[int]:
-    """Return a key that sorts concrete segments before templated ones, from left to right."""
-    return [
-        0
-        if "{" not in segment
-        else _WORST
-        if segment[-2:-1] in ("+", "*")
-        else 2
-        if _PARAMETER.fullmatch(segment)
-        else 1
-        for segment in path.split("/")
-    ]
