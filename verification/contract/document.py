@@ -53,7 +53,11 @@ class Files:
     @property
     def root(self) -> Node:
         """Return the document itself."""
-        return Node(self, self._root, (), self._contents[self._root])
+        return self.whole(self._root)
+
+    def whole(self, path: Path) -> Node:
+        """Return the root of a file that was read before."""
+        return Node(self, path, (), self._contents[path])
 
     def named(self, path: Path) -> str:
         """Return a file's name relative to the document's folder; empty for the document itself."""
@@ -88,7 +92,7 @@ class Files:
     def _whole(self, node: Node, name: str, ref: str) -> Node:
         """Return the root of the file that a ``$ref`` names. Raises InvalidDocument if it cannot be read."""
         if not name:
-            return Node(self, node.file, (), self._contents[node.file])
+            return self.whole(node.file)
         if urlsplit(name).scheme or name.startswith("//"):
             raise node.wrong(
                 f"$ref {ref!r} leads out of the folder, and a contract is read without the network: "
@@ -105,7 +109,7 @@ class Files:
             except InvalidDocument as error:
                 raise node.wrong(f"$ref {ref!r} names a file that cannot be used: {error}") from None
             self._add(path, contents)
-        return Node(self, path, (), self._contents[path])
+        return self.whole(path)
 
     def _add(self, path: Path, contents: Any) -> None:
         self._contents[path] = contents
@@ -135,6 +139,17 @@ class Node:
     def child(self, key: str | int) -> Node:
         """Return the node of a key or an index, without following a ``$ref``."""
         return Node(self.files, self.file, (*self.tokens, str(key)), self.value[key])
+
+    def around(self, flag: str) -> Node | None:
+        """Return the nearest object around this node in which a flag is true; None if there is none."""
+        node, found = self.files.whole(self.file), None
+        for token in self.tokens:
+            if isinstance(node.value, Mapping):
+                found = node if node.value.get(flag) is True else found
+                node = node.child(token)
+            else:
+                node = Node(self.files, self.file, (*node.tokens, token), node.value[int(token)])
+        return found
 
     def at(self, tokens: Tokens, ref: str) -> Node:
         """Return the node that a JSON pointer names from here. Raises InvalidDocument if there is none."""

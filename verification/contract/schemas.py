@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from verification.contract.discriminators import ancestors, components, entries, mapped, targets_of
@@ -211,8 +211,8 @@ class Schemas:
 
     def _translate(self, node: Node, around: _Around, owner: str | None) -> Any:
         """Return a schema in 2020-12. ``owner`` names the schema that this one is or is included in, None for a part of it."""
-        node = plain(node, KEYWORDS)
-        value = node.value
+        value = plain(node.value, KEYWORDS)
+        node = node if value is node.value else replace(node, value=value)
         if isinstance(value, bool):
             return value
         if not isinstance(value, Mapping):
@@ -238,7 +238,8 @@ class Schemas:
         out = self._assertions(node, dialect, unread.union(*(self._unread(one) for one in choices)))
         for keyword in _REFERENCES:
             if isinstance(value.get(keyword), str):
-                target = self._refer(node.child(keyword).target(value[keyword]), inside, owner)
+                whole = node.around("$recursiveAnchor") if (keyword, value[keyword]) == ("$recursiveRef", "#") else None
+                target = self._refer(whole or node.child(keyword).target(value[keyword]), inside, owner)
                 out.setdefault("allOf", []).append(target)
         self._applicators(node, inside, owner, out, ("oneOf", "anyOf") if chosen else ())
         if "discriminator" in value:

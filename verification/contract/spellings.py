@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
-
-from verification.contract.document import Node
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _ANY_TYPE = ("any", "file")  # "file" is from Swagger 2.0: a body of any content
@@ -42,11 +39,10 @@ def flag_of(value: Any) -> Any:
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
-def plain(node: Node, known: frozenset[str]) -> Node:
-    """Return a schema's node with a value in the spelling of JSON Schema; ``known`` has the keywords of a schema."""
-    value = node.value
+def plain(value: Any, known: frozenset[str]) -> Any:
+    """Return a schema in the spelling of JSON Schema, the same object if it already is; ``known`` has the keywords."""
     if not isinstance(value, Mapping):
-        return replace(node, value={}) if value == [] else node
+        return {} if value == [] else value
     found = {key: one for key, one in value.items() if one is not None or key not in _EMPTY_IF_NULL}
     for key in found:
         found[key] = _plain(key, found[key])
@@ -59,7 +55,7 @@ def plain(node: Node, known: frozenset[str]) -> Node:
         needed = [name for name, one in properties.items() if isinstance(one, Mapping) and is_true(one.get("required"))]
         if needed and isinstance(listed := found.get("required", []), list):
             found["required"] = list(dict.fromkeys([*listed, *needed]))
-    return node if found == value else replace(node, value=found)
+    return value if found == value else found
 
 
 def _plain(key: str, value: Any) -> Any:
