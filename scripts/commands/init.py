@@ -18,7 +18,7 @@ import yaml
 from deployment.errors import Refused
 from deployment.project import FRAMEWORK, Project
 from scripts.drafts.asking import ask
-from scripts.drafts.document import files_of, read_document
+from scripts.drafts.document import Document, read_document
 from scripts.drafts.service import Draft, draft, health_paths
 from verification.declarative.service import InvalidService, load_service
 
@@ -57,13 +57,13 @@ def init(given: Given) -> int:
     _refuse_occupied(folder)
     document = None if given.contract is None else read_document(given.contract)
     name = _name(document.title if document is not None else "", folder)
-    contract = None if given.contract is None else f"contract/{given.contract.resolve().name}"
+    contract = None if document is None else f"contract/{_copies(document)[document.files[0]].as_posix()}"
     asked = None if given.url is None else ask(given.url, [one.path for one in health_paths(document)])
     drafted = draft(name, document, contract, asked)
     if given.url is not None and asked is None:
         drafted.unknown.insert(0, f"health: {given.url} answers 200 on no usual path")
     try:
-        unknown = _write(folder, drafted, given.contract)
+        unknown = _write(folder, drafted, {} if document is None else _copies(document))
     except OSError as error:
         raise Refused(
             f"{folder} cannot be written: {error.strerror or error}", hint="Name another folder, or free the disk."
@@ -95,7 +95,13 @@ def _name(title: str, folder: Path) -> str:
     return "service"
 
 
-def _write(folder: Path, drafted: Draft, contract: Path | None) -> list[str]:
+def _copies(document: Document) -> dict[Path, Path]:
+    """Return the place of each file of a document below the folder `contract`: as they lie to each other now."""
+    above = os.path.commonpath([file.parent for file in document.files])
+    return {file: file.relative_to(above) for file in document.files}
+
+
+def _write(folder: Path, drafted: Draft, copies: Mapping[Path, Path]) -> list[str]:
     """Write all files beside the folder, then move them in; return what is unknown, with the draft's own mistakes."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A link to the framework, relative to the project, stays right if both are moved together.
@@ -110,12 +116,10 @@ def _write(folder: Path, drafted: Draft, contract: Path | None) -> list[str]:
         for name, template in FILES.items():
             _fill(project.root / name, template, values)
         shutil.copy(Project(FRAMEWORK).checklist_file, project.checklist_file)
-        if contract is not None:
-            target = (project.suites / str(drafted.description["contract"])).parent
-            for file in files_of(contract):
-                copy = target / file.relative_to(contract.resolve().parent)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, copy)
+        for file, place in copies.items():
+            copy = project.suites / "contract" / place
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
         mistakes = _mistakes(project)
         folder.mkdir(exist_ok=True)
         for path in sorted(project.root.iterdir()):

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import yaml
+from urllib.parse import unquote, urlsplit
 
 from deployment.errors import Refused
+from verification.contract.document import read
+from verification.contract.fields import KEYWORDS
 from verification.contract.openapi import Contract
+from verification.contract.spellings import plain
 
 METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "json"
@@ -52,42 +53,50 @@ class Operation:
 
 
 class Document:
-    """An OpenAPI document as it was written; its references are resolved on demand."""
+    """An OpenAPI document as it was written; its references are resolved on demand.
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    ``others`` holds the files beside it by their path, which references to them begin with; ``files`` lists all of them.
+    """
+
+    def __init__(self, raw: Mapping[str, Any], others: Mapping[str, Any], files: tuple[Path, ...]) -> None:
         self.raw = raw
+        self.files = files
+        self._others = others
         servers = raw.get("servers") or [{}]
-        self._base = urlsplit(str(servers[0].get("url", ""))).path.rstrip("/")
+        self._base = _base(servers[0] if isinstance(servers[0], Mapping) else {})
         self.operations = tuple(self._operations())
 
     @property
     def title(self) -> str:
         """The service's title; empty if the document has none."""
-        return str(self.resolve(self.raw.get("info", {})).get("title", ""))
+        return str(_mapping(self.resolve(self.raw.get("info"))).get("title", ""))
 
     def resolve(self, value: Any) -> Any:
         """Return the object that a chain of local references leads to; an empty object if it leads nowhere."""
         for _ in range(_CHAIN):
             if not (isinstance(value, Mapping) and "$ref" in value):
                 return value
-            found: Any = self.raw
-            for part in str(value["$ref"]).removeprefix("#/").split("/"):
-                found = found.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, Mapping) else {}
+            file, _, pointer = str(value["$ref"]).partition("#")
+            found: Any = self._others.get(file, {}) if file else self.raw
+            for part in unquote(pointer).strip("/").split("/") if pointer.strip("/") else ():
+                if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+                    found = found[int(part)]
+                else:
+                    found = _mapping(found).get(part.replace("~1", "/").replace("~0", "~"), {})
             value = found
         return {}
 
     def success(self, operation: Operation) -> tuple[int, Mapping[str, Any]]:
         """Return the first documented status of success and its response; 200 and an empty one if none is documented."""
-        responses = operation.raw.get("responses", {})
+        responses = _mapping(self.resolve(operation.raw.get("responses")))
         found = sorted(int(str(status)) for status in responses if str(status).isdecimal() and str(status)[0] == "2")
         if not found:
             return 200, {}
-        response = responses.get(str(found[0]), responses.get(found[0], {}))
-        return found[0], self.resolve(response)
+        return found[0], _mapping(self.resolve(responses[str(found[0])]))
 
     def documents(self, operation: Operation, *statuses: int) -> int | None:
         """Return the first of these statuses that the operation documents."""
-        documented = {str(status) for status in operation.raw.get("responses", {})}
+        documented = set(_mapping(self.resolve(operation.raw.get("responses"))))
         return next((status for status in statuses if str(status) in documented), None)
 
     def answer_schema(self, operation: Operation) -> Mapping[str, Any]:
@@ -96,18 +105,22 @@ class Document:
 
     def schema_of(self, holder: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
         """Return the schema of the first media type of this kind; empty if there is none."""
-        for name, media in self.resolve(holder).get("content", {}).items():
+        for name, media in _mapping(_mapping(self.resolve(holder)).get("content")).items():
             if kind in name:
-                return self.flat(self.resolve(media).get("schema", {}))
+                return self.flat(_mapping(self.resolve(media)).get("schema", {}))
         return {}
 
     def flat(self, schema: Any, depth: int = 0) -> Mapping[str, Any]:
         """Return a schema with its references resolved, ``allOf`` merged, and the first of ``oneOf`` and ``anyOf`` taken."""
-        found = self.resolve(schema)
+        found = plain(self.resolve(schema), KEYWORDS)
         if not isinstance(found, Mapping) or depth > _CHAIN:
             return {}
         merged: dict[str, Any] = {key: value for key, value in found.items() if key not in ("allOf", "oneOf", "anyOf")}
-        parts = [*found.get("allOf", ()), *found.get("oneOf", ())[:1], *_first_that_is_not_null(found.get("anyOf", ()))]
+        parts = [
+            *(found.get("allOf") or ()),
+            *(found.get("oneOf") or ())[:1],
+            *_first_that_is_not_null(found.get("anyOf", ())),
+        ]
         for part in parts:
             inner = self.flat(part, depth + 1)
             properties = {**merged.get("properties", {}), **inner.get("properties", {})}
@@ -128,61 +141,101 @@ class Document:
 
     def security(self, operation: Operation) -> str | None:
         """Return the name of the first security scheme that the operation needs; None if it can be asked without one."""
-        wanted = operation.raw.get("security", self.raw.get("security", ()))
-        if not wanted or {} in wanted:
+        wanted = operation.raw.get("security", self.raw.get("security")) or ()
+        wanted = [wanted] if isinstance(wanted, Mapping) else wanted
+        if not wanted or not all(wanted):
             return None
         return next(iter(wanted[0]), None)
 
     def schemes(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the security schemes by name."""
-        found = self.resolve(self.raw.get("components", {})).get("securitySchemes", {})
-        return {name: self.resolve(scheme) for name, scheme in found.items()}
+        found = _mapping(_mapping(self.resolve(self.raw.get("components"))).get("securitySchemes"))
+        return {name: _mapping(self.resolve(scheme)) for name, scheme in found.items()}
 
     def _operations(self) -> Iterator[Operation]:
-        for path, item in self.raw.get("paths", {}).items():
-            shared = self.resolve(item) if str(path).startswith("/") else {}  # the others are extensions
+        for path, item in _mapping(self.resolve(self.raw.get("paths"))).items():
+            shared = _mapping(self.resolve(item)) if path.startswith("/") else {}  # the others are extensions
             for method in METHODS:
-                raw = shared.get(method)
+                raw = self.resolve(shared.get(method))
                 if isinstance(raw, Mapping):
                     parameters = [
-                        self.resolve(one) for one in (*shared.get("parameters", ()), *raw.get("parameters", ()))
+                        _mapping(self.resolve(one))
+                        for one in (*(shared.get("parameters") or ()), *(raw.get("parameters") or ()))
                     ]
                     yield Operation(method.upper(), f"{self._base}{path}", raw, tuple(parameters))
 
 
-def files_of(path: Path) -> list[Path]:
-    """Return a document's file and the files below its folder that its references lead to. Raises OSError, YAMLError."""
-    folder, found, unread = path.resolve().parent, [path.resolve()], [path.resolve()]
+def files_of(path: Path) -> dict[Path, Any]:
+    """Return the contents of a document's file and of the files that its references lead to, by path, the document first.
+
+    A file that cannot be read is left out. Raises OSError or ValueError for the document itself.
+    """
+    root = path.resolve()
+    found, unread = {root: read(root)}, [root]
     while unread:
         one = unread.pop()
-        for reference in _references(yaml.safe_load(one.read_text(encoding="utf-8"))):
-            target = (one.parent / reference).resolve()
-            if target.is_file() and target.is_relative_to(folder) and target not in found:
-                found.append(target)
-                unread.append(target)
+        for target in {_file(reference, one) for reference in _references(found[one])} - found.keys():
+            try:
+                found[target] = read(target)
+            except (OSError, ValueError):
+                continue
+            unread.append(target)
     return found
 
 
+def _file(reference: str, beside: Path) -> Path:
+    name = reference.partition("#")[0]
+    return (beside.parent / unquote(name)).resolve() if name else beside
+
+
 def _references(value: Any) -> Iterator[str]:
-    """Yield the files that references in a JSON value name."""
+    """Yield the references to other files in a JSON value."""
     if isinstance(value, Mapping):
-        file = str(value.get("$ref", "")).partition("#")[0]
-        if file and "://" not in file:
-            yield file
+        reference = value.get("$ref")
+        if isinstance(reference, str) and not reference.startswith("#") and "://" not in reference:
+            yield reference
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for one in inner:
         yield from _references(one)
 
 
+def _from_root(value: Any, file: Path, root: Path) -> Any:
+    """Return a file's content in which each reference names its file, unless that is the document itself."""
+    if isinstance(value, list):
+        return [_from_root(one, file, root) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    made = {key: _from_root(one, file, root) for key, one in value.items()}
+    reference = value.get("$ref")
+    if isinstance(reference, str) and "://" not in reference:
+        target = _file(reference, file)
+        made["$ref"] = f"{'' if target == root else target}#{reference.partition('#')[2]}"
+    return made
+
+
+def _base(server: Mapping[str, Any]) -> str:
+    """Return the path of a server, with the default values of its variables."""
+    url = str(server.get("url") or "")
+    for name, variable in _mapping(server.get("variables")).items():
+        url = url.replace(f"{{{name}}}", str(_mapping(variable).get("default", "")))
+    path = urlsplit(url).path.rstrip("/")
+    return path if path.startswith("/") or not path else f"/{path}"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _first_that_is_not_null(choices: Any) -> list[Any]:
-    return [one for one in choices if not (isinstance(one, Mapping) and one.get("type") == "null")][:1]
+    return [one for one in choices or () if not (isinstance(one, Mapping) and one.get("type") == "null")][:1]
 
 
 def read_document(path: Path) -> Document:
     """Return an OpenAPI document. Raises Refused if the file cannot be read or is not an OpenAPI 3 document."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(raw, Mapping) and "swagger" in raw:
+        files = files_of(path)
+        raw = next(iter(files.values()))
+        if "swagger" in _mapping(raw) and "openapi" not in raw:
             raise Refused(
                 f"{path} is a Swagger {raw['swagger']} document, but OpenAPI 3 is needed",
                 hint="Convert it, for example with `npx swagger2openapi`, or omit --contract.",
@@ -190,9 +243,11 @@ def read_document(path: Path) -> Document:
         Contract.load(path)
     except OSError as error:
         raise Refused(f"--contract {path} cannot be read: {error.strerror or type(error).__name__}") from None
-    except (ValueError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise Refused(
             f"--contract {path} cannot be used: {' '.join(str(error).split())}",
             hint="Name an OpenAPI 3 document, or omit --contract.",
         ) from None
-    return Document(raw)
+    root = path.resolve()
+    others = {str(file): _from_root(content, file, root) for file, content in files.items()}
+    return Document(others.pop(str(root)), others, tuple(files))

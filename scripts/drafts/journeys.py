@@ -178,8 +178,9 @@ def _example(document: Document, holder: Mapping[str, Any], kind: str) -> Any:
     )
     if "example" in media:
         return media["example"]
-    first = next(iter(media.get("examples", {}).values()), None)
-    return None if first is None else document.resolve(first).get("value")
+    examples = media.get("examples")
+    first = document.resolve(next(iter(examples.values()), None)) if isinstance(examples, Mapping) else None
+    return first.get("value") if isinstance(first, Mapping) else None
 
 
 def _capture(document: Document, write: Operation, read: Operation) -> tuple[dict[str, str], str | None]:

@@ -239,6 +239,57 @@ def test_files_that_the_contract_refers_to_are_copied(tmp_path: Path) -> None:
     load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
 
 
+def test_document_in_several_folders_is_drafted_and_copied(tmp_path: Path) -> None:
+    """Path items, answers and schemas beside and above the document, whose server has a variable."""
+    files = {
+        "api/main.yaml": "openapi: 3.0.3\ninfo: {title: x, version: 1}\n"
+        "servers: [{url: 'https://{host}/{stage}', variables: {host: {default: h}, stage: {default: v1}}}]\n"
+        "paths: {/notes: {$ref: '../paths/notes.yaml#/all'}, '/notes/{id}': {$ref: ../paths/notes.yaml#/one}}\n",
+        "paths/notes.yaml": "all:\n  get: {responses: {200: {$ref: '#/answer'}}}\n  post:\n"
+        "    requestBody: {content: {application/json: {schema: {$ref: ../note.yaml}}}}\n"
+        "    responses: {201: {description: new, content: {application/json: {schema: {$ref: '../note.yaml#/'}}}}}\n"
+        "one: {get: {responses: {200: {$ref: '#/answer'}}}, delete: {responses: {204: {description: gone}}}}\n"
+        "answer: {description: ok, content: {application/json: {schema: {type: array, items: {$ref: ../note.yaml}}}}}\n",
+        "note.yaml": "\ufefftype: object\nproperties: {id: {type: string, readOnly: true}, text: {type: string}}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "their" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "their" / name).write_text(text)
+    ran = init(tmp_path / "ours", "--contract", str(tmp_path / "their" / "api" / "main.yaml"))
+    assert ran.exit_code == 0, ran.output
+    service = load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+    write = service.journeys[0]
+    assert description(tmp_path / "ours")["contract"] == "contract/api/main.yaml"
+    assert [step.operation for step in (*write.steps, *write.undo)] == [
+        *("POST /notes", "GET /notes/{id}", "GET /notes"),
+        "DELETE /notes/{id}",
+    ]
+    create = description(tmp_path / "ours")["journeys"]["write to v1 notes"]["steps"][0]
+    assert create["request"] == {"method": "POST", "path": "/v1/notes", "json": {"text": "${marker}"}}
+    assert create["capture"] == {"id": "$.id"}
+
+
+EMPTY = """
+{"openapi": "3.0.0", "info": null, "servers": [], "components": [], "security": [{"key": []}, []], "paths": {
+  "/a": null, "/b": {"get": null, "post": {"parameters": null, "requestBody": [], "responses": {"200": []}}},
+  "/c": {"get": {"responses": {"200": {"headers": null, "content": {"application/json": {"examples": [1],
+    "schema": {"type": "array", "items": [], "required": true}}}}}},
+    "post": {"requestBody": {"content": {"application/json": {"examples": [1], "schema": {"type": "object",
+      "properties": {"a": null, "b": {"type": "string", "required": true}, "n": {"type": "integer", "minimum": "3"}}}}}},
+      "responses": {"201": null}}},
+  "/c/{id}": {"get": {"responses": null}}}}
+"""
+
+
+def test_document_with_empty_parts_is_drafted(tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text(EMPTY)
+    ran = init(tmp_path / "ours", "--contract", str(tmp_path / "openapi.json"))
+    assert ran.exit_code == 0, ran.output
+    drafted = description(tmp_path / "ours")
+    assert drafted["journeys"]["write to c"]["steps"][0]["request"]["json"] == {"b": "${marker}"}
+    load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+
+
 @contextmanager
 def served(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
