@@ -154,7 +154,9 @@ class Document:
 
     def _operations(self) -> Iterator[Operation]:
         for path, item in _mapping(self.resolve(self.raw.get("paths"))).items():
-            shared = _mapping(self.resolve(item)) if path.startswith("/") else {}  # the others are extensions
+            shared = (
+                _mapping(self.resolve(item)) if path.startswith("/") and "#" not in path else {}
+            )  # extensions, notes
             for method in METHODS:
                 raw = self.resolve(shared.get(method))
                 if isinstance(raw, Mapping):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from scripts.drafts.document import FORM, JSON, Document, Operation
-from scripts.drafts.values import MARKER, Body
+from scripts.drafts.values import MARKER, Body, scalars
 
 _PAGE = ("limit", "per_page", "perPage", "page_size", "pageSize", "size", "count")
 """Query parameters that say how many entries a list has."""
@@ -165,9 +165,17 @@ def body_of(document: Document, write: Operation) -> tuple[Body | None, str, lis
         return None, JSON, []
     for kind, key in ((JSON, "json"), (FORM, "form")):
         schema = document.schema_of(holder, kind)
-        if schema:
-            body = Body(document, schema, _example(document, holder, kind))
-            return body, key, [f"journeys: {write}: {text}" for text in body.unknown]
+        if not schema:
+            continue
+        body = Body(document, schema, _example(document, holder, kind))
+        unknown = [f"journeys: {write}: {text}" for text in body.unknown]
+        if key == "json":
+            return body, key, unknown
+        sent = scalars(body.value)
+        left = [name for name in body.value if name not in sent] if isinstance(body.value, Mapping) else []
+        unknown += [f"journeys: {write}: the form's field {name}, which is a list or an object" for name in left]
+        body.value = sent
+        return body if sent else None, key, unknown
     return None, JSON, [f"journeys: the body of {write}: {', '.join(holder.get('content', {})) or 'unknown'}"]
 
 

@@ -179,6 +179,8 @@ def _users(
         unknown += drafted.unknown
         as_user = {"as": needed.pop()} if needed else {}
         journeys[drafted.name] = {**as_user, "weight": WRITES if drafted.writes else READS, **drafted.parts}
+    if not sessions:
+        sessions = _unused_session(document, unknown)
     if looks > LOOKS:
         unknown.append(f"journeys: {looks - LOOKS} more lists and pages could be read; the draft has {LOOKS}")
     return sessions, journeys
@@ -194,6 +196,18 @@ def _sessions(document: Document, needed: Container[str | None], unknown: list[s
             unknown += made.unknown
             sessions |= {name: made.session} if made.session is not None else {}
     return sessions
+
+
+def _unused_session(document: Document, unknown: list[str]) -> dict[str, Any]:
+    """Return a session for the scheme that most operations need, since a description without one is refused."""
+    names = [name for one in document.operations if (name := _scheme(document, one)) is not None]
+    for name in sorted(set(names), key=names.count, reverse=True):
+        if sessions := _sessions(document, {name}, unknown):
+            unknown.append(
+                f"journeys: what a user does who is signed in as `{name}`; no journey of the draft does that"
+            )
+            return sessions
+    return {}
 
 
 def _scheme(document: Document, operation: Operation) -> str | None:

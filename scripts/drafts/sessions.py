@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scripts.drafts.document import FORM, JSON, Document, Operation
-from scripts.drafts.values import Body
+from scripts.drafts.values import Body, scalars
 
 _LOGIN = re.compile(r"log-?_?in|sign-?_?in|token|session|authenticate", re.IGNORECASE)
 _NOT_LOGIN = re.compile(r"refresh|revoke|reset|verify|log-?_?out|sign-?_?out", re.IGNORECASE)
@@ -97,7 +97,9 @@ def _signed_in(document: Document, kind: str, where: str) -> DraftedSession:
         fields = {"email": "${account.email}", "password": "${account.password}"}
         sign_in: dict[str, Any] = {"request": {"method": "POST", "path": "/login", "json": fields}}
     else:
-        sign_in = {"request": _request(document, found), "expect": {"status": document.success(found)[0]}}
+        request, guessed = _request(document, found)
+        unknown += [f"{where}: the fields that {found} reads; email and password are a guess"] if guessed else []
+        sign_in = {"request": request, "expect": {"status": document.success(found)[0]}}
     if kind == "bearer":
         properties = document.answer_schema(found).get("properties", {}) if found is not None else {}
         token = next((one for one in _TOKEN if one in properties), None)
@@ -117,17 +119,21 @@ def _is(operation: Operation, words: re.Pattern[str]) -> bool:
     return operation.method == "POST" and not operation.variables and words.search(operation.path) is not None
 
 
-def _request(document: Document, operation: Operation) -> dict[str, Any]:
-    """Return the request of a sign-in, with the account in the fields that look like a name and a password."""
+def _request(document: Document, operation: Operation) -> tuple[dict[str, Any], bool]:
+    """Return the request of a sign-in, and whether its fields are a guess, since the document describes none.
+
+    The account is in the fields that look like a name and a password.
+    """
     holder = document.resolve(operation.raw.get("requestBody", {}))
-    kind = JSON if document.schema_of(holder, JSON) else FORM
+    kind = FORM if document.schema_of(holder, FORM) and not document.schema_of(holder, JSON) else JSON
     schema = document.schema_of(holder, kind)
     value = Body(document, schema).value if schema else {}
-    fields = value if isinstance(value, dict) else {}
+    fields = scalars(value) if kind == FORM else value
+    guessed = not (isinstance(fields, dict) and fields)
+    fields = {"email": "", "password": ""} if guessed else fields
     for name in fields:
         if _PASSWORD.search(name):
             fields[name] = "${account.password}"
         elif _USER.search(name):
             fields[name] = "${account.email}"
-    body = {"json" if kind == JSON else "form": fields} if fields else {}  # a form without a field is none
-    return {"method": "POST", "path": operation.path, **body}
+    return {"method": "POST", "path": operation.path, "json" if kind == JSON else "form": fields}, guessed

@@ -95,6 +95,12 @@ class Body:
         return text
 
 
+def scalars(value: Any) -> dict[str, Any]:
+    """Return the fields of a body that a form can carry: those that are neither a list nor an object."""
+    fields = value if isinstance(value, Mapping) else {}
+    return {name: one for name, one in fields.items() if not isinstance(one, Mapping | list) and one is not None}
+
+
 def _allows(flat: Mapping[str, Any], text: str) -> bool:
     """Return whether a text matches the pattern, if there is one; a pattern that Python cannot read allows nothing."""
     try:

@@ -269,6 +269,42 @@ def test_document_in_several_folders_is_drafted_and_copied(tmp_path: Path) -> No
     assert create["capture"] == {"id": "$.id"}
 
 
+SIGNED_IN = """
+openapi: 3.0.3
+info: {title: x, version: "1"}
+paths:
+  /auth/login: {post: {responses: {"200": {description: ok}}}}
+  /me/#tokens: {get: {security: [{bearer: []}], responses: {"200": {description: a note}}}}
+  /people/{group}/{id}: {get: {security: [{bearer: []}], responses: {"200": {description: one}}}}
+  /orders:
+    post:
+      requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {text: {type: string}, of: {type: array, items: {type: string}, minItems: 1}}}}}}
+      responses: {"201": {description: made, content: {application/json: {schema: {type: object, properties: {id: {type: string}}}}}}}
+  /orders/{id}: {get: {responses: {"200": {description: one}}}}
+components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
+"""
+
+
+def test_draft_loads_if_no_journey_signs_in_and_a_form_has_a_list(tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(SIGNED_IN)
+    ran = init(tmp_path / "ours", "--contract", str(tmp_path / "openapi.yaml"))
+    assert ran.exit_code == 0, ran.output
+    service = load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+    drafted = description(tmp_path / "ours")
+    assert list(service.sessions) == ["bearer"]
+    assert drafted["sessions"]["bearer"]["sign_in"]["request"]["json"] == {
+        "email": "${account.email}",
+        "password": "${account.password}",
+    }
+    assert drafted["journeys"]["write to orders"]["steps"][0]["request"]["form"] == {"text": "${marker}"}
+    for words in (
+        "sessions.bearer: the fields that POST /auth/login reads; email and password are a guess",
+        "journeys: what a user does who is signed in as `bearer`",
+        "journeys: POST /orders: the form's field of, which is a list or an object",
+    ):
+        assert words in ran.output
+
+
 EMPTY = """
 {"openapi": "3.0.0", "info": null, "servers": [], "components": [], "security": [{"key": []}, []], "paths": {
   "/a": null, "/b": {"get": null, "post": {"parameters": null, "requestBody": [], "responses": {"200": []}}},
