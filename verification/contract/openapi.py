@@ -244,6 +244,8 @@ def _got(instance: Any, path: Iterable[Any]) -> str:
 def _expected(keyword: str, value: Any) -> str:
     if keyword == "writeOnly":
         return "no such property, since it is writeOnly"
+    if keyword == "nullable":
+        return f"type {json.dumps(value)}, since nullable has no effect in OpenAPI 3.1: add null to its types"
     return f"{keyword} {json.dumps(value, ensure_ascii=False)[:_LONGEST_VALUE]}"
 
 
