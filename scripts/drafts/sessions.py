@@ -97,8 +97,9 @@ def _signed_in(document: Document, kind: str, where: str) -> DraftedSession:
         fields = {"email": "${account.email}", "password": "${account.password}"}
         sign_in: dict[str, Any] = {"request": {"method": "POST", "path": "/login", "json": fields}}
     else:
-        request, guessed = _request(document, found)
-        unknown += [f"{where}: the fields that {found} reads; email and password are a guess"] if guessed else []
+        request = _request(document, found)
+        if not {"json", "form"} & request.keys():
+            unknown.append(f"{where}: how {found} learns who signs in; the document describes no body")
         sign_in = {"request": request, "expect": {"status": document.success(found)[0]}}
     if kind == "bearer":
         properties = document.answer_schema(found).get("properties", {}) if found is not None else {}
@@ -119,21 +120,20 @@ def _is(operation: Operation, words: re.Pattern[str]) -> bool:
     return operation.method == "POST" and not operation.variables and words.search(operation.path) is not None
 
 
-def _request(document: Document, operation: Operation) -> tuple[dict[str, Any], bool]:
-    """Return the request of a sign-in, and whether its fields are a guess, since the document describes none.
+def _request(document: Document, operation: Operation) -> dict[str, Any]:
+    """Return the request of a sign-in, with the account in the fields that look like a name and a password.
 
-    The account is in the fields that look like a name and a password.
+    It has no body if the document describes none, and a form without a field is none.
     """
     holder = document.resolve(operation.raw.get("requestBody", {}))
-    kind = FORM if document.schema_of(holder, FORM) and not document.schema_of(holder, JSON) else JSON
+    kind = JSON if document.schema_of(holder, JSON) else FORM
     schema = document.schema_of(holder, kind)
     value = Body(document, schema).value if schema else {}
-    fields = scalars(value) if kind == FORM else value
-    guessed = not (isinstance(fields, dict) and fields)
-    fields = {"email": "", "password": ""} if guessed else fields
+    fields = scalars(value) if kind == FORM else value if isinstance(value, dict) else {}
     for name in fields:
         if _PASSWORD.search(name):
             fields[name] = "${account.password}"
         elif _USER.search(name):
             fields[name] = "${account.email}"
-    return {"method": "POST", "path": operation.path, "json" if kind == JSON else "form": fields}, guessed
+    body = {"json" if kind == JSON else "form": fields} if fields else {}
+    return {"method": "POST", "path": operation.path, **body}
