@@ -35,6 +35,8 @@ FILES = {
 """The files of a project, each with its template."""
 ONE_LINE = ("request", "expect", "capture")
 SCHEMA = "verification/declarative/service.schema.json"
+_LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9][0-9a-fA-FxXoO_.:+-]*")
+"""A text that a reader of YAML may read as a number, such as a phone number: it is written in quotes."""
 VERSION_CONTROL = {".git"}
 """The names that the folder may already contain."""
 
@@ -166,6 +168,14 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_representer(
     _OneLine, lambda dumper, value: dumper.represent_mapping(dumper.DEFAULT_MAPPING_TAG, value, True)
+)
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, "'" if _LIKE_A_NUMBER.fullmatch(text) else None
+    ),
 )
 
 

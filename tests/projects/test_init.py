@@ -278,7 +278,7 @@ paths:
   /people/{group}/{id}: {get: {security: [{bearer: []}], responses: {"200": {description: one}}}}
   /orders:
     post:
-      requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {text: {type: string}, of: {type: array, items: {type: string}, minItems: 1}}}}}}
+      requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {text: {type: string}, phone: {type: string, example: "0971234567"}, of: {type: array, items: {type: string}, minItems: 1}}}}}}
       responses: {"201": {description: made, content: {application/json: {schema: {type: object, properties: {id: {type: string}}}}}}}
   /orders/{id}: {get: {responses: {"200": {description: one}}}}
 components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
@@ -292,7 +292,10 @@ def test_draft_loads_if_no_journey_signs_in_and_a_form_has_a_list(tmp_path: Path
     service = load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
     drafted = description(tmp_path / "ours")
     assert list(service.sessions) == ["bearer"]
-    assert drafted["journeys"]["write to orders"]["steps"][0]["request"]["form"] == {"text": "${marker}"}
+    assert drafted["journeys"]["write to orders"]["steps"][0]["request"]["form"] == {
+        "text": "${marker}",
+        "phone": "0971234567",
+    }
     for words in (
         "sessions.bearer: how POST /auth/login learns who signs in; the document describes no body",
         "journeys: what a user does who is signed in as `bearer`",
