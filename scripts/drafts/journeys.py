@@ -93,7 +93,10 @@ def _write(document: Document, one: Collection, write: Operation) -> DraftedJour
     by_put = write.method == "PUT"
     place = MARKER if by_put else _PLACE
     capture, identity = ({}, None) if by_put else _capture(document, write, one.read)
-    if not by_put and not capture:
+    sent = body.value.get(one.read.variables[0]) if body is not None and isinstance(body.value, Mapping) else None
+    if not by_put and not capture and isinstance(sent, str):
+        place = sent  # the service takes the name that the request gives, as in /users/{username}
+    elif not by_put and not capture:
         unknown.append(f"journeys: where the answer to {write} names the new entry; $.id is a guess")
         capture, identity = {"id": "$.id"}, None
     entry = f"{one.path.rstrip('/')}/{place}"

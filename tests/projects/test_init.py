@@ -304,6 +304,31 @@ def test_draft_loads_if_no_journey_signs_in_and_a_form_has_a_list(tmp_path: Path
         assert words in ran.output
 
 
+NAMED = """
+openapi: 3.0.3
+info: {title: x, version: "1"}
+paths:
+  /users:
+    post:
+      requestBody: {content: {application/json: {schema: {type: object, properties: {login: {type: string}, age: {type: integer}}}}}}
+      responses: {"201": {description: made}}
+  /users/{login}: {get: {responses: {"200": {description: one}}}, delete: {responses: {"204": {description: gone}}}}
+"""
+
+
+def test_entry_is_read_by_the_name_that_the_request_gave(tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(NAMED)
+    ran = init(tmp_path / "ours", "--contract", str(tmp_path / "openapi.yaml"))
+    assert "where the answer to POST /users names the new entry" not in ran.output
+    load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+    journey = description(tmp_path / "ours")["journeys"]["write to users"]
+    assert [step["request"] for step in (*journey["steps"], *journey["undo"])] == [
+        {"method": "POST", "path": "/users", "json": {"login": "${marker}", "age": 1}},
+        "GET /users/${marker}",
+        "DELETE /users/${marker}",
+    ]
+
+
 EMPTY = """
 {"openapi": "3.0.0", "info": null, "servers": [], "components": [], "security": [{"key": []}, []], "paths": {
   "/a": null, "/b": {"get": null, "post": {"parameters": null, "requestBody": [], "responses": {"200": []}}},
