@@ -151,14 +151,15 @@ class TrafficMonitor:
         for sample in self._prober.samples_from(self._read):
             self._read += 1
             found = feed(sample)
-            self._keep_evidence(sample.done)
+            self._keep_evidence(sample.done, last=found is not None)
             if found:
                 return found
         return None
 
-    def _keep_evidence(self, at: float) -> None:
-        """Keep the watch's evidence once in a while, for the report's picture."""
-        if self._candidate_watch and (not self._evidence or at - self._evidence[-1][0] >= EVIDENCE_EVERY_S):
+    def _keep_evidence(self, at: float, *, last: bool) -> None:
+        """Keep the watch's evidence once in a while, for the report's picture, and always the ``last``, which found harm."""
+        due = not self._evidence or at - self._evidence[-1][0] >= EVIDENCE_EVERY_S
+        if self._candidate_watch and (due or last):
             self._evidence.append((at, self._candidate_watch.evidence))
 
     def series(self) -> dict[str, Any]:

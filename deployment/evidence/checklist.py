@@ -133,7 +133,7 @@ def _last_end(step: str, records: Sequence[Record]) -> Mapping[str, Any] | None:
 def _step(name: str, records: Sequence[Record]) -> Finding:
     end = _last_end(name, records)
     if end is None:
-        return State.OPEN, f"step {name} did not complete"
+        return State.OPEN, f"step {name} did not begin, or did not complete"
     return State.PROVEN if end["outcome"] == "passed" else State.FAILED, f"step {name}: {end.get('detail')}"
 
 

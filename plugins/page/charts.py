@@ -309,7 +309,7 @@ def gate_times(data: Mapping[str, Any]) -> tuple[str, Spec] | None:
     verify = next((one for one in data["report"]["steps"] if one["name"] == "verify"), None)
     if verify is not None and verify["duration_s"]:
         checks = sum(one["duration_s"] for one in data["gates"] if one["name"] != LIVE_GATE)
-        says += f" The checks before the switch took {checks:.1f} s together, the step verify {verify['duration_s']:.1f} s; checks may run at the same time."
+        says += f" The checks of the step verify took {checks:.1f} s together, the step {verify['duration_s']:.1f} s; checks may run at the same time."
     return says, spec
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployment.evidence.data.details import NOT_COMPARED
+from deployment.evidence.sentence import INTERRUPTED, unfinished
 from plugins.page.view import absent, duration, records, short_name, timestamp, traffic_moves, waived
 
 # Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
@@ -98,7 +99,18 @@ def left_out(data: Mapping[str, Any]) -> str | None:
         "not run": [gate["name"] for gate in gates if gate["outcome"] == "not_run"],
     }
     found = [f"{word}: {', '.join(names)}" for word, names in named.items() if names]
-    return "; ".join(found) if found else f"no gate: all {len(gates)} ran, none was waived, absent or advisory"
+    if not found:
+        return f"no gate: all {len(gates)} ran, none was waived, absent or advisory"
+    return "; ".join(found) + (_why_not_run(data) if named["incomplete"] or named["not run"] else "")
+
+
+def _why_not_run(data: Mapping[str, Any]) -> str:
+    if unfinished(data["report"]) == INTERRUPTED:
+        return " (the run was interrupted)"
+    failed = any(
+        gate["outcome"] in ("failed", "error") and gate["required"] and not gate["waived"] for gate in data["gates"]
+    )
+    return " (after a failure no further gate begins)" if failed else ""
 
 
 def without_comparison(data: Mapping[str, Any]) -> str | None:
@@ -131,7 +143,7 @@ def compared(data: Mapping[str, Any]) -> str:
     if known is None:
         return "not made: the run did not come to it"
     if known.get("checks") is None:
-        return "not made: no earlier promotion is recorded"
+        return "not made: no earlier promotion is recorded that lasted"
     gone = len(next(iter(records(data, "gone")), {}).get("checks", ()))
     difference = "none of them is gone" if gone == 0 else f"{gone:,} of them {'is' if gone == 1 else 'are'} gone"
     return f"with the {known['checks']:,} checks of {known.get('promotion') or 'the last promotion'}: {difference}"
@@ -147,7 +159,7 @@ def times(data: Mapping[str, Any]) -> str | None:
     switched = [(timestamp(one["time"]), one["data"]) for one in traffic_moves(data)]
     on = next((time for time, data in switched if _takes_all(data, report)), None)
     if on is not None:
-        parts.append(f"live after {duration(on - begin)}")
+        parts.append(f"live {duration(on - begin)} after its start")
         off = next((time for time, data in switched if time > on and data["colour"] != report["target"]), None)
         parts += [f"for {duration(off - on)}"] if off is not None else []
     return ", ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployment.model import Removal
+from deployment.model import Reason, Removal
 
 
 def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -58,12 +58,17 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "gap": lambda d=data: f"the journal could not be written when it was due ({d['error']}): {_gap(d)}",
             "leftovers": lambda d=data: _leftovers(d),
             "read_back": lambda d=data: _read_back(d),
-            "closed": lambda d=data: f"closed: {str(d['verdict']).replace('_', ' ')}" + _because(d),
+            "closed": lambda d=data: f"closed: {_verdict(d)}" + _because(d),
             "settled": lambda d=data: f"recovered the interrupted run {d['deployment_id']}: {d['verdict']}",
         }.get(record["kind"])
         if text is not None:
             rows.append({"time": str(record["time"])[11:23], "text": text()})
     return rows
+
+
+def _verdict(data: Mapping[str, Any]) -> str:
+    words = str(data["verdict"]).replace("_", " ")
+    return f"{words} (interrupted)" if Reason.parse(str(data.get("reason"))).cut_short else words
 
 
 def _because(data: Mapping[str, Any]) -> str:

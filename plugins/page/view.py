@@ -223,7 +223,7 @@ def groups(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     for gate in named.values():
         for row in gate["rows"]:
             if row["outcome"] == "not_run" and gate["outcome"] == "failed" and not gate["failed"]:
-                row["text"] = f"it had not ended when its gate failed: {gate['reason']}"
+                row["text"] = f"it was not asked any more when its gate failed: {gate['reason']}"
         gate["rows"].sort(key=lambda row: (row["outcome"] not in BAD, row["outcome"] == "passed"))
     return list(named.values())
 

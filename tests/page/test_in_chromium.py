@@ -199,7 +199,7 @@ def test_failures_with_one_message_are_one_entry(seen: Mapping[str, dict[str, An
 def test_what_a_reader_wants_to_know_is_on_the_first_screen(seen: Mapping[str, dict[str, Any]]) -> None:
     promoted, recovered = seen["promoted"]["facts"], seen["recovered"]["facts"]
     assert promoted["Left out"] == "waived: load; absent: redis; advisory: rehearsal; preflight could not check: scan"
-    assert promoted["Began"].endswith("took 3 min 37 s, live after 2 min 29 s")
+    assert promoted["Began"].endswith("took 3 min 37 s, live 2 min 29 s after its start")
     assert "audit verify 20261129-040000-green-" in promoted["Signature"]
     assert "nobody counted in the last 6 min 45 s" in recovered["Users"]
 

@@ -52,6 +52,12 @@ def test_what_was_left_out_is_said_also_if_it_is_nothing() -> None:
         gate("rehearsal", required=False), gate("auth", "incomplete"),
     )  # fmt: skip
     assert facts.left_out(some) == "waived: load; absent: redis; advisory: rehearsal; incomplete: auth; not run: live"
+    rejected = data(
+        gate("health", "failed"), gate("live", "not_run"), verdict="rejected", reason="health: 500", exit_code=1
+    )
+    assert facts.left_out(rejected) == "not run: live (after a failure no further gate begins)"
+    stopped = data(gate("health"), gate("live", "not_run"), verdict="rejected", reason="verify: interrupted by SIGINT")
+    assert facts.left_out(stopped) == "not run: live (the run was interrupted)"
 
 
 def compared_nothing(name: str) -> dict[str, Any]:
@@ -89,9 +95,9 @@ def test_time_until_the_release_was_live_and_for_how_long() -> None:
     run = data()
     assert facts.times(run) == "took 3 min 20 s"
     run["journal"] = [switched(90, "green", weight=5), switched(100, "green")]
-    assert facts.times(run) == "took 3 min 20 s, live after 1 min 40 s"
+    assert facts.times(run) == "took 3 min 20 s, live 1 min 40 s after its start"
     run["journal"].append(switched(130, "blue"))
-    assert facts.times(run) == "took 3 min 20 s, live after 1 min 40 s, for 30 s"
+    assert facts.times(run) == "took 3 min 20 s, live 1 min 40 s after its start, for 30 s"
     assert facts.times(data(finished_at=None)) is None
 
 
@@ -106,7 +112,7 @@ def test_switch_back_of_a_rollback_is_shown_as_the_switch_of_a_promotion_is(outc
     run = data()
     ended = {"kind": "outcome", "time": at(131), "data": {"step": "rollback", "outcome": outcome}}
     run["journal"] = [written(99, "green", 2), switched(100, "green"), written(130, "blue", 3), ended]
-    assert facts.times(run) == "took 3 min 20 s, live after 1 min 40 s" + (", for 30 s" if back else "")
+    assert facts.times(run) == "took 3 min 20 s, live 1 min 40 s after its start" + (", for 30 s" if back else "")
     run["report"]["steps"] = [{"name": "verify", "outcome": "passed", "started_at": at(0), "duration_s": 180.0}]
     picture = view.steps(run)
     assert picture is not None

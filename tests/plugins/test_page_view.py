@@ -158,7 +158,7 @@ def test_a_check_that_had_not_ended_when_its_gate_failed_says_so() -> None:
     ]
     (found,) = view.groups(data(gates=[live], checks=checks))
     assert [row["text"] for row in found["rows"]] == [
-        "it had not ended when its gate failed: bake: requests failed",
+        "it was not asked any more when its gate failed: bake: requests failed",
         "",
     ]
 
