@@ -87,7 +87,16 @@ BASE: Spec = {
     "padding": {"left": 30, "right": 20, "top": 5, "bottom": 5},
     "config": {
         "axis": AXIS,
-        "legend": {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "orient": "top", "title": None},
+        # A reader's machine may have wider letters than those with which the places of the labels are computed.
+        "legend": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "labelFontSize": 12,
+            "orient": "top",
+            "title": None,
+            "columnPadding": 40,
+            "labelLimit": 400,
+        },
         "view": {"stroke": None},
         "text": {"fill": INK, "fontSize": 12},
         "font": "Arial, Helvetica, sans-serif",
