@@ -16,7 +16,17 @@ _NAMES = 5
 
 WORDS = (
     ("candidate", "the release that the run wants to promote; it answers at an address of its own until then"),
+    (
+        "colour",
+        "one of the two places for a release, blue and green: users go to the live one, the next release to the idle one",
+    ),
     ("gate", "a group of checks; the candidate goes live only if every required gate passed"),
+    ("incomplete, not run", "said of a gate: the run stopped before all of its checks, or before the first of them"),
+    ("journey", "requests that a user sends one after the other, with the answers that are expected"),
+    (
+        "open, proven, attested",
+        "said of an item of the checklist: nothing shows it, the run shows it, a person confirmed it",
+    ),
     ("advisory", "said of a gate or check: it is reported, and decides nothing"),
     (
         "waived",
