@@ -18,7 +18,7 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def always_true(suites: Path) -> list[tuple[str, str]]:
-    """Return the place of each such check, or of such a statement, and what is wrong with it."""
+    """Return the place of each such check or statement, and its mistake."""
     found: list[tuple[str, str]] = []
     for path in files_below(suites):
         tree = parse(path) if path.suffix == ".py" else None

@@ -94,6 +94,7 @@ def test_body_that_is_not_json_fits_no_expectation(tmp_path: Path, raw: bytes, e
 def test_json_after_a_byte_order_mark_and_a_large_number_are_read(tmp_path: Path) -> None:
     check = loaded(tmp_path, one(expect="{status: 200, body: {p: {greater: 1}, q: ä}}"))
     answering(b'\xef\xbb\xbf{"p": 1e400, "q": "\\u00e4"}').play(check)
+    assert "$.p is 0" in answering(b'\xef\xbb\xbf{"p": 0, "q": "\\u00e4"}').fails(check)
 
 
 @pytest.mark.parametrize("path", ["$", "$.*", "$..*", "$[*]"])

@@ -318,7 +318,7 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
     if wanted.against != places.LIVE:
         url = places.find(settings, wanted.against, None, learn).url_of(wanted.against)
         arguments.append(f"--base-url={url}")
-    with tempfile.TemporaryDirectory() as folder:  # one check is no run whose report anybody would look for
+    with tempfile.TemporaryDirectory() as folder:  # nobody looks for the report of one check
         reports, output = Path(folder, "reports"), Path(folder, "output")
         code = _pytest(settings.project.root, [*arguments, f"--reports={reports}"], output)
         shown_by_pytest = output.read_text(encoding="utf-8", errors="replace")
