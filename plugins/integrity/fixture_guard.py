@@ -1,11 +1,14 @@
-"""Detect fixtures that cannot work together, before anything is touched instead of in every check of a deployment."""
+"""Detect fixtures that do not exist or cannot work together, before anything is touched instead of in every check of a deployment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
+from _pytest.fixtures import FixtureFunctionDefinition
 
 from plugins.integrity.hook_guard import Problem, origin
 
@@ -26,6 +29,39 @@ def clashes(config: pytest.Config, items: Sequence[pytest.Item]) -> list[Problem
                     if needed and needed[-1]._scope < definition._scope:
                         found[id(definition)] = _problem(config, definition, needed[-1])
     return list(found.values())
+
+
+def unknown(config: pytest.Config, items: Sequence[pytest.Item]) -> list[Problem]:
+    """Return each fixture that a check, or a fixture of it, names and that nothing defines.
+
+    pytest itself reports this only when the check is set up, with the names of all fixtures.
+    """
+    found: dict[tuple[str, str], Problem] = {}
+    for item in items:
+        info = getattr(item, "_fixtureinfo", None)
+        known: Mapping[str, Sequence[Any]] = getattr(info, "name2fixturedefs", {})
+        for name in getattr(info, "names_closure", ()):
+            if name not in known and name != "request":  # pytest makes this one for each check
+                by = [fixture for fixture, all_of in known.items() if any(name in one.argnames for one in all_of)]
+                check = item.nodeid.partition("[")[0]
+                who = f"the fixture {by[0]} of {check}" if by else check
+                found.setdefault((who, name), _unknown(who, name, _defined(config) | known.keys()))
+    return list(found.values())
+
+
+def _defined(config: pytest.Config) -> set[str]:
+    """Return the names of the fixtures of all plugins."""
+    members = (vars(plugin) for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType))
+    return {name for them in members for name, one in them.items() if isinstance(one, FixtureFunctionDefinition)}
+
+
+def _unknown(who: str, name: str, defined: Collection[str]) -> Problem:
+    close = difflib.get_close_matches(name, [one for one in defined if not one.startswith("_")], n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return Problem(
+        f"{who} needs the fixture {name}, which no file and no plugin defines{meant}",
+        "`pytest --fixtures suites` lists the fixtures.",
+    )
 
 
 def _problem(config: pytest.Config, definition: Any, needed: Any) -> Problem:

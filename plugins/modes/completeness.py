@@ -37,8 +37,10 @@ def refuse_problems(problems: Sequence[Problem]) -> None:
     if not problems:
         return
     what, hints = problems[0].what, list(dict.fromkeys(one.hint for one in problems))
+    if " implements " in what:
+        what += ": only pytest and this framework may decide a check's outcome"
     raise Refused(
-        f"{what}: only pytest and this framework may decide a check's outcome" if " implements " in what else what,
+        f"{what} (the first of {len(problems)} problems)" if len(problems) > 1 else what,
         hint=" ".join(hints),
     )
 
