@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -128,6 +129,21 @@ def test_the_last_pattern_that_fits_names_the_owner(project: Path, rules: str, o
 
 def test_the_table_names_every_check(project: Path) -> None:
     lines = run("checks").output.splitlines()
-    assert lines[0].split() == ["gate", "check", "owner", "severity", "last", "passed", "median", "flaky"]
-    assert lines[1].split("  ")[-1] == "1 of 2 releases, by chance 0.0% (0.0% to 97.5%)"
+    assert lines[0].split() == ["gate", "severity", "last", "passed", "median", "flaky", "check"]
+    assert [line.endswith(f"  {check}") for line, check in zip(lines[1:], listed(), strict=False)] == [True] * 3
+    assert re.split("  +", lines[1])[-2] == "1 of 2 releases, by chance 0.0% (0.0% to 97.5%)"
     assert lines[-1] == "3 checks"
+
+
+def test_the_table_has_no_empty_columns(project: Path) -> None:
+    shutil.rmtree(project / "reports")
+    (project / "CODEOWNERS").write_text("/suites/notes/ @notes\n")
+    lines = run("checks").output.splitlines()
+    assert lines[0].split() == ["gate", "severity", "owner", "check"]
+    assert re.split("  +", lines[1]) == ["health", "required", "-", UP]
+    assert re.split("  +", lines[2]) == ["notes", "advisory", "@notes", WRONG]
+
+
+def test_a_project_without_checks_has_an_empty_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "collected", lambda _: [])
+    assert run("checks").output.splitlines() == ["0 checks"]

@@ -19,6 +19,7 @@ from verification import history
 from verification.history import History
 
 OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")
+_COLUMNS = ("gate", "severity", "last", "passed", "median", "owner", "flaky", "check")
 _NOT_RUN = History("-", "", 0, 0, 0.0, {})
 
 
@@ -69,22 +70,27 @@ def run(settings: Settings, reports: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([row.document() for row in rows], indent=2))
         return 0
-    lines: list[tuple[str, ...]] = [("gate", "check", "owner", "severity", "last", "passed", "median", "flaky")]
-    lines += [_line(row) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        click.echo("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
-    click.echo(f"{len(rows)} checks")
+    click.echo("\n".join([*_table([_line(row) for row in rows]), f"{len(rows)} checks"]))
     return 0
 
 
 def _line(row: _Row) -> tuple[str, ...]:
     known = row.history
     if known is _NOT_RUN:
-        return row.gate, row.check, row.owner, row.severity, "-", "-", "-", "-"
-    flaky = f"{known.flaky} of {len(known.releases)} releases, {known.odds}" if known.flaky else "-"
+        return row.gate, row.severity, "", "", "", row.owner, "", row.check
+    flaky = f"{known.flaky} of {len(known.releases)} releases, {known.odds}" if known.flaky else ""
     passed = f"{known.passed} of {known.runs}"
-    return row.gate, row.check, row.owner, row.severity, known.last, passed, f"{known.seconds:.2f} s", flaky
+    return row.gate, row.severity, known.last, passed, f"{known.seconds:.2f} s", row.owner, flaky, row.check
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the table's lines: without the columns that are empty, and with the long ids last, so that 80 columns show the rest."""
+    if not rows:
+        return []
+    kept = [column for column, _ in enumerate(_COLUMNS) if any(row[column] for row in rows)]
+    lines = [[(row[column] or "-") for column in kept] for row in (_COLUMNS, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 class _Owners:
