@@ -1,12 +1,15 @@
 """Every broken release of the tests and many good ones, deployed beside other work: caught, missed, false alarms.
 
-    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--longest 45] [--results FILE] [--table]
+    python benchmarks/gates.py [--good 100] [--login 20] [--broken] [--only NAME …] [--busy 2] [--seconds 280]
+                               [--since 2026-11-25T20:00] [--longest 45] [--results FILE] [--table]
 
 Whole deployments with the shipped settings on the embedded environment, beside `--busy` processes that only use the CPU. A broken
 release is caught if it is rejected or rolled back, by an intended gate or by another one; a good release must be promoted. Each
 result is appended to the file at once. A further call continues: it deploys the releases of `--broken` that have no result at this
 commit, and good releases until there are `--good` of them at this commit. `--since` counts all results that are not older,
 regardless of their commit. `--table` only prints. Exit code 1: a broken release was missed or a good one was refused.
+`--login` deploys 1.1.0 with a login that takes about 20 ms of CPU in the event loop beside itself, so often; only the first of them,
+beside 1.0.0, does not count, and its latency is waived. `--only` deploys these releases of `--broken` again.
 `--longest` prints for each broken release the seconds from the start of its run to the verdict, the longest first, and lists those
 above so many seconds, on which the exit code is 1 as well. It means a quiet machine: use it with `--busy 0`.
 `load` in a result is the machine's load: the mean number of running processes over five minutes.
@@ -33,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from benchmarks.busy import busy_processes  # noqa: E402  # the path had to be set first
+from benchmarks.latency_false_alarms import hashing  # noqa: E402  # the path had to be set first
 from tests.e2e import images  # noqa: E402  # the path had to be set first
 from tests.e2e.conftest import open_sandbox  # noqa: E402  # the path had to be set first
 from tests.e2e.images import Fault, make_registry  # noqa: E402  # the path had to be set first
@@ -43,7 +47,7 @@ from tests.soak import tree  # noqa: E402  # the path had to be set first
 from verification.statistics import failure_bounds  # noqa: E402  # the path had to be set first
 
 RESULTS = ROOT / "benchmarks" / "results" / "gates.jsonl"
-GOOD = "good"
+GOOD, LOGIN = "good", "good-login"
 CAUGHT = {"rejected", "rolled_back"}
 # The step that is timed: from the first check to the promotion or the rejection.
 VERIFY = "verify"
@@ -143,14 +147,28 @@ def run(options: argparse.Namespace) -> None:
     """Deploy the releases that have no result yet, until the time is over."""
     end = time.monotonic() + options.seconds
     known = Counter(line["release"] for line in read(options.results, options.since))
-    broken = [one for one in collection() if options.broken and one.fault.name not in known]
-    good = options.good - known[GOOD]
+    wanted = set(
+        options.only or [one.fault.name for one in collection() if options.broken and one.fault.name not in known]
+    )
+    broken = [one for one in collection() if one.fault.name in wanted]
+    if unknown := wanted - {one.fault.name for one in broken}:
+        raise SystemExit(f"there is no broken release {', '.join(sorted(unknown))}")
+    good, logins = (wish - known[name] for name, wish in ((GOOD, options.good), (LOGIN, options.login)))
     with tempfile.TemporaryDirectory(prefix="gates-") as folder, busy_processes(options.busy):
         Path(folder).chmod(0o755)
-        registry = make_registry(Path(folder, "registry"), [one.fault for one in broken])
+        slow_login = hashing(2)
+        registry = make_registry(Path(folder, "registry"), [slow_login, *(one.fault for one in broken)])
         for one in (one for one in broken if one.alone and time.monotonic() < end):
             with environment(registry) as sandbox:
                 deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options)
+        if logins > 0 and time.monotonic() < end:
+            with environment(registry) as sandbox:
+                sandbox.pytest(
+                    "--target=auto", f"--image-tag={slow_login.tag}", "--waive=latency=live has another login"
+                )
+                while logins > 0 and time.monotonic() < end:
+                    deploy(sandbox, slow_login.tag, LOGIN, (), options)
+                    logins -= 1
         together = [one for one in broken if not one.alone]
         if time.monotonic() > end or not (together or good > 0):
             return
@@ -169,8 +187,8 @@ def table(lines: Sequence[Line]) -> bool:
 
     Return whether no broken release was missed and no good one refused.
     """
-    last = {line["release"]: line for line in lines if line["release"] != GOOD}
-    good = [line for line in lines if line["release"] == GOOD]
+    good = [line for line in lines if line["release"] in (GOOD, LOGIN)]
+    last = {line["release"]: line for line in lines if line not in good}
     by_gate: dict[str, Counter[str]] = defaultdict(Counter)
     for line in last.values():
         found = [gate for gate in line["meant_for"] if gate in (line["by"], *line.get("failed", ()))]
@@ -211,7 +229,7 @@ def table(lines: Sequence[Line]) -> bool:
 
 def times(lines: Sequence[Line], longest: float) -> bool:
     """Print the seconds to the verdict of each broken release; return whether there are any and none took longer than ``longest``."""
-    last = {line["release"]: line for line in lines if line["release"] != GOOD and "verdict_s" in line}
+    last = {line["release"]: line for line in lines if line["meant_for"] and "verdict_s" in line}
     slowest_first = sorted(last.values(), key=lambda line: -float(line["verdict_s"]))
     for line in slowest_first:
         print(f"{line['verdict_s']:7.1f} s  {line['release']}: {line['verdict']} by {line['by']}")
@@ -224,7 +242,9 @@ def main() -> None:
     """Read the options, deploy, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--good", type=int, default=0)
+    parser.add_argument("--login", type=int, default=0)
     parser.add_argument("--broken", action="store_true")
+    parser.add_argument("--only", nargs="+")
     parser.add_argument("--busy", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=280.0)
     parser.add_argument("--since")
