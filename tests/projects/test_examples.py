@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,14 @@ def deploy(name: str, tmp_path: Path, fault: str | None = None) -> Deployed:
         (image / "serve.py").write_text(changed)
     tmp_path.chmod(0o755)  # PostgreSQL's user passes through
     variables = {"EMBEDDED_STATE": str(tmp_path / "state"), "EMBEDDED_REGISTRY": str(registry)}
-    ran = run(
-        example, "-m", "pytest", "--target=auto", f"--reports={tmp_path / 'reports'}", "-p", "no:cacheprovider",
-        timeout_s=300, variables=variables,
-    )  # fmt: skip
+    try:
+        ran = run(
+            example, "-m", "pytest", "--target=auto", f"--reports={tmp_path / 'reports'}", "-p", "no:cacheprovider",
+            timeout_s=600, variables=variables,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:  # the run was killed, and could not stop its environment
+        run(example, "scripts/deploy.py", "down", "--force", variables=variables)
+        raise
     report = json.loads((tmp_path / "reports" / "latest" / "verification.json").read_text())
     return Deployed(ran.returncode, ran.stdout, report)
 
