@@ -125,7 +125,7 @@ class Machine(DeploymentState):
         if self._phase not in (Phase.VERIFYING, Phase.AWAITING_APPROVAL):
             raise AssertionError(f"promotion was requested in phase {self._phase}")
         previous, healthy = self._live_before(), self._live_problem is None
-        verified = Verified(self._candidate, self._verifying_since)
+        verified = Verified(self._candidate, self._verifying_since, self._held())
         reverify(self._plan, self._limits, self._ports, previous, verified, can_go_back=healthy)
         if healthy:
             refuse_firing_alarms(self._ports.alarms, previous.colour, self._journal)

@@ -119,10 +119,11 @@ def require_still_verified(plan: Plan, ports: Ports, verified: Service | None, j
 
 @dataclass(frozen=True)
 class Verified:
-    """The candidate when verification began, and the time of that (s, monotonic clock)."""
+    """The candidate when verification began, the time of that (s, monotonic clock), and the holder of the lease."""
 
     candidate: Service | None
     since: float
+    holder: Holder
 
 
 def reverify(
@@ -134,7 +135,9 @@ def reverify(
     *,
     can_go_back: bool = True,
 ) -> None:
-    """Read digest, configuration and health of the candidate again, and check the previous colour. Raises StepFailed.
+    """Read digest, configuration and health of the candidate again, and check the previous colour.
+
+    Raises StepFailed, or LeaseLost before anything is scaled.
 
     ``can_go_back`` is False if the previous colour was unhealthy from the beginning: it may have been dead, and then a
     release that repairs the service must not wait for it.
@@ -146,7 +149,9 @@ def reverify(
         )
     # Another release must not be scaled up, so this check comes first.
     require_as_verified(plan, ports.platform.describe(plan.target), verified.candidate)
-    candidate = require_as_verified(plan, _wait_until_full_size(plan, limits, ports), verified.candidate)
+    candidate = require_as_verified(
+        plan, _wait_until_full_size(plan, limits, ports, verified.holder), verified.candidate
+    )
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or plan.version not in (None, answer.version):
             raise StepFailed(
@@ -160,12 +165,13 @@ def reverify(
         raise StepFailed(f"a rollback would be impossible: {previous.colour} is {service.status} on {service.digest}")
 
 
-def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
+def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports, holder: Holder) -> Service:
     """Wait until the candidate is as large as the live colour and all its instances are healthy; return it.
 
     Since the candidate started, the live colour may have grown, and the candidate, which gets no requests, may have
-    shrunk.
+    shrunk. Raises LeaseLost or StepFailed.
     """
+    ports.lease.check(holder)  # this process may have been suspended, and scaling may start instances
     ports.platform.scale(plan.target)
     last = [""]
 

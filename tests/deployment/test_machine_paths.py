@@ -342,6 +342,19 @@ def test_without_the_lease_nothing_is_switched_or_stopped(one: Deployment, at: s
     assert one.lease.holder.deployment_id == "another"
 
 
+def test_without_the_lease_the_candidate_is_not_scaled(one: Deployment) -> None:
+    def lost() -> None:
+        one.cloud.hooks.clear()
+        lose_lease(one)
+
+    one.to_verified()
+    one.cloud.hooks["describe"] = lost
+    with pytest.raises(LeaseLost):
+        one.machine.promote(GATES)
+    assert "scale" not in one.cloud.names()
+    assert one.cloud.routes.live is BLUE
+
+
 def test_run_without_its_lease_after_the_bake_halts(one: Deployment) -> None:
     promoted(one)
     one.machine.bake(lambda: None)
