@@ -71,7 +71,8 @@ def share_of_the_connections(
     del loaded
     player.probe(step, client)  # without a connection of our own, the gate still asks the release
     if stores.database is None or before is None:
-        measure("connections of the release", "not asked: no database_url_secret")
+        why = "no database_url_secret" if stores.database is None else "they were not counted before its start"
+        measure("connections of the release", f"not asked: {why}")
         return
     now, most = own.connections(stores.database)
     taken, allowed = max(0, now - before.connections), int(most * limits["connection_share"])

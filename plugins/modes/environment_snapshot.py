@@ -25,7 +25,7 @@ def take_snapshot(environment: Environment, settings: Settings) -> Before | None
     database, redis = environment.stores.database, environment.stores.redis
     seen: Before | None = None
     try:
-        if database is not None and statement is not None:
+        if database is not None:
             seen = before(database, statement, [user.email for user in environment.smoke_users])
         if redis is not None and (taking := takers(redis)) is not None:
             seen = replace(seen or Before(None, 0), takers=taking[1])

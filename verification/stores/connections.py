@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,8 @@ class Stores:
 class Before:
     """The stores' contents before the run changed anything: rows of the smoke users (None: not counted), connections to the database.
 
-    ``takers``: connections that took from queues in Redis; None if Redis could not be asked.
+    ``connections`` is 0 if the settings name no database. ``takers``: connections that took from queues in Redis; None if
+    Redis could not be asked.
     """
 
     rows: int | None
@@ -75,12 +77,12 @@ def connections(url: str) -> tuple[int, int]:
     return int(count), int(most)
 
 
-def before(url: str, statement: str, emails: Sequence[str]) -> Before:
-    """Count the rows of the users with these addresses by ``statement``, and the connections. Raises StoreFailed."""
-    try:
-        ((count,),) = rows(url, statement, list(emails))
-    except OtherSchema:
-        count = None
+def before(url: str, statement: str | None, emails: Sequence[str]) -> Before:
+    """Count the connections, and the rows of the users with these addresses by ``statement`` if there is one. Raises StoreFailed."""
+    count = None
+    if statement is not None:
+        with suppress(OtherSchema):
+            ((count,),) = rows(url, statement, list(emails))
     return Before(None if count is None else int(count), connections(url)[0])
 
 
