@@ -29,6 +29,12 @@ def with_session(**changes: object) -> Service:
         (with_session(sign_out=None), 2, True, ["a revoked session of session user: suites/service.yaml describes no sign_out for it"]),
         (SHIPPED, 1, True, ["another user's session in journey book a consult: there is one account, two are needed"]),
         (replace(SHIPPED, sessions={"user": Session("user", "basic")}), 2, False, []),
+        (
+            replace(SHIPPED, sessions={"user": Session("user", "basic")}, journeys=tuple(one for one in SHIPPED.journeys if one.writes)),
+            2,
+            False,
+            ["a request with right, wrong, forged or ended credentials of session user: no step of its journeys reads without a value of a step that writes"],
+        ),
         (replace(SHIPPED, sessions={"user": Session("user", "api-key", password="${secret.KEY}")}), 2, False, ["a wrong password of session user: what opens it holds no ${account.password}"]),
         (
             replace(SHIPPED, sessions={"user": Session("user", "cognito", issuer=Issuer("https://login.example/", "app"))}),

@@ -20,6 +20,11 @@ def untried(service: Service, accounts: int, *, knows_secret: bool) -> Iterator[
             continue
         for attempt, reason in _of_session(session, knows_secret=knows_secret):
             yield f"not tried: {attempt} of session {session.name}: {reason}"
+        if not any(one.session == session.name and one.reading() is not None for one in service.journeys):
+            yield (
+                f"not tried: a request with right, wrong, forged or ended credentials of session {session.name}: no step of its "
+                "journeys reads without a value of a step that writes"
+            )
     if accounts != 1 or not service.needs_user:
         return
     for journey in service.journeys:
