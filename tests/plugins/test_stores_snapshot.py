@@ -1,4 +1,4 @@
-"""The stores before a deployment: what is counted does not depend on which statements the description has."""
+"""The stores before a deployment: connections are counted whether or not the description has a statement for rows."""
 
 from __future__ import annotations
 
