@@ -42,6 +42,10 @@ class Measurement:
 OnRecord = Callable[[Exchange, str | None], None]
 
 
+def _no_harm() -> str | None:
+    return None
+
+
 class _Elsewhere(threading.local):
     """Receives the requests of this thread; None: they belong to the running check."""
 
@@ -64,9 +68,11 @@ class Recorder:
         self._left_out: set[str] = set()
         self._last: deque[Exchange] = deque(maxlen=EXCHANGES_KEPT)
         self._series: dict[str, Any] = {}
+        self.harm: Callable[[], str | None] = _no_harm
+        """Returns why the running check must end, because users are harmed; asked after each of its requests, on the main thread."""
 
     def exchanged(self, exchange: Exchange, documented: str | None = None) -> None:
-        """Count a request of a check's client; with any answer it is also a sample. Raises what ``SlowAnswers.exchanged`` raises.
+        """Count a request of a check's client; with any answer it is also a sample. Raises pytest's Failed if the check must end.
 
         ``documented`` is the answer's name in the contract, see ``verification.contract.coverage``.
         """
@@ -80,6 +86,9 @@ class Recorder:
             if documented is not None:
                 self._documented.add(documented)
         self.slow.exchanged(exchange)
+        if threading.current_thread() is threading.main_thread() and (harm := self.harm()) is not None:
+            self.harm = _no_harm  # once: the check's clean-up still sends its requests
+            pytest.fail(harm, pytrace=False)
 
     @contextmanager
     def redirected(self, receive: OnRecord) -> Iterator[None]:

@@ -142,6 +142,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     except (OSError, JournalUnwritable) as error:
         raise pytest.UsageError(f"reports cannot be written to {options.reports}: {problem_of(error)}") from None
     config.stash[coordinator_key] = coordinator
+    config.stash[recorder_key].harm = coordinator.harm
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
     # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)

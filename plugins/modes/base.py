@@ -25,6 +25,12 @@ class RunMode(Protocol):
     def stop_if_failed(self) -> None:
         """Stop the run if a required gate has failed; a gate that has not ended does not stop it."""
 
+    def harm(self) -> str | None:
+        """Return proof that the promoted release harms its users while the checks of the live domain run; None if there is none."""
+
+    def roll_back(self, harm: str) -> None:
+        """Roll back at once because of such harm."""
+
     def conclude(self) -> None:
         """Decide, once all checks have run or the run cannot continue; move traffic back if necessary."""
 

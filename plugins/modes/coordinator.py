@@ -247,6 +247,13 @@ class Coordinator(RunState):
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
             with self._signals.shielded():
                 self._mode.failed(result)
+        if self._mode is not None and gate == LIVE and (harm := self.harm()) is not None:
+            with self._signals.shielded():
+                self._mode.roll_back(harm)
+
+    def harm(self) -> str | None:
+        """Return proof that the promoted release harms its users while the checks of the live domain run; None if there is none."""
+        return None if self._mode is None or self._stopped else self._mode.harm()
 
     # -- a verdict before the latency gate ---------------------------------------------------------------------------
 

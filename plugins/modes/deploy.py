@@ -327,6 +327,18 @@ class DeployMode:
             name = result.check.rpartition("::")[2]
             self._abandon(Reason(result.gate, f"{name}: {result.message or result.outcome.value}"))
 
+    def harm(self) -> str | None:
+        """Return proof that the promoted release harms its users while the checks of the live domain run; None if there is none."""
+        machine = self._machine
+        if self._traffic is None or machine is None or machine.phase is not Phase.BAKING or machine.baked:
+            return None
+        return self._traffic.harm()
+
+    def roll_back(self, harm: str) -> None:
+        """Roll back at once because of such harm."""
+        self._run.fail_gate(LIVE, harm)
+        self._abandon(Reason(LIVE, harm))
+
     def stop_if_failed(self) -> None:
         """Stop the run if a required gate has failed; gates that have not ended are no reason."""
         self._block(

@@ -166,6 +166,13 @@ class VerifyMode:
     def stop_if_failed(self) -> None:
         """Continue: in a verification every gate runs."""
 
+    def harm(self) -> str | None:
+        """Return None: a verification promotes nothing."""
+        return None
+
+    def roll_back(self, harm: str) -> None:
+        """Do nothing: a verification promotes nothing."""
+
     def conclude(self) -> None:
         """Stop with the required gate that caused the failure; a selection of checks or the load gate may be missing."""
         run = self._run
