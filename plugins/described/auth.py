@@ -91,9 +91,14 @@ def signs_in(player: Player, client: httpx.Client, smoke_user: SmokeUser, sessio
     player.end(client, session, found)
     # An issuer of OAuth 2 may omit it (RFC 6749, 5.1); this place was written into the description.
     assert session.expires_in is None or session.issuer is not None or found.lasts_s < float("inf"), (
-        f"the answer to {session.sign_in} has no lifetime in seconds at {session.expires_in}; "
+        f"the answer to {_asked(session)} has no lifetime in seconds at {session.expires_in}; "
         "correct sign_in.expires_in in suites/service.yaml, or delete it"
     )
+
+
+def _asked(session: Session) -> str:
+    """Return the request that opens a session as method and path; empty without one."""
+    return "" if session.sign_in is None else str(session.sign_in.request)
 
 
 @check("auth", "refuses a wrong password", _with_password)
@@ -103,10 +108,14 @@ def refuses_a_wrong_password(player: Player, client: httpx.Client, smoke_user: S
     wrong = SmokeUser(smoke_user.email, WRONG)
     try:
         found = player.deployment.new_credentials(client, session, wrong)
-    except NotSignedIn:
+    except NotSignedIn as refused:
+        # A service that fails has refused nothing: the right password might fail as well.
+        if refused.status is not None and refused.status >= 500:
+            what = f"status {refused.status}, expected a refusal (4xx)"
+            raise AssertionError(f"{_asked(session)}: a sign-in with a wrong password: {what}") from None
         return
     assert session.sign_in is None, (
-        f"a sign-in with a wrong password was answered as with the right one: {session.sign_in}"
+        f"a sign-in with a wrong password was answered as with the right one: {_asked(session)}"
     )
     opened = first_protected(player.service, session)
     if opened is not None:

@@ -9,12 +9,15 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from plugins.described.auth import refuses_a_forged_token, signs_in
+from plugins.described.auth import refuses_a_forged_token, refuses_a_wrong_password, signs_in
 from plugins.described.fixtures import Player
 from plugins.fixtures import Session as Deployment
+from verification.http.client import Received
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Expectation, Health, Issuer, Journey, Request, Service, Session, Step
-from verification.journeys.sessions import Credentials
+from verification.journeys.placeholders import Values
+from verification.journeys.player import prepare
+from verification.journeys.sessions import Credentials, credentials
 from verification.journeys.tokens import forge
 
 USER = SmokeUser("ann@smoke.example", "a-password")
@@ -40,7 +43,10 @@ def client() -> httpx.Client:
 
 def test_a_lifetime_that_the_answer_does_not_have() -> None:
     mistyped = replace(SESSION, expires_in="$.expres_in")
-    with pytest.raises(AssertionError, match=r"no lifetime in seconds at \$\.expres_in; correct sign_in\.expires_in"):
+    with pytest.raises(
+        AssertionError,
+        match=r"the answer to POST /tokens has no lifetime in seconds at \$\.expres_in; correct sign_in\.expires_in",
+    ):
         signs_in(player(mistyped, Credentials({}, TOKEN)), client(), USER, mistyped)
     signs_in(player(mistyped, Credentials({}, TOKEN, 60.0)), client(), USER, mistyped)
     issued = replace(mistyped, issuer=Issuer("/tokens", "id"))
@@ -53,3 +59,23 @@ def test_an_algorithm_that_the_token_does_not_have(declared: str) -> None:
     journey = Journey("look", (READ,), session="reader")
     with pytest.raises(AssertionError, match=f'signs its tokens with "HS384", and suites/service.yaml says {declared}'):
         refuses_a_forged_token(player(session, Credentials({}, TOKEN), journey), client(), None, USER, session)
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"), [(401, True), (403, True), (422, True), (302, True), (500, False), (503, False)]
+)
+def test_an_error_of_the_service_is_no_refusal_of_a_wrong_password(status: int, refused: bool) -> None:
+    """A service that fails at a wrong password has not refused it."""
+    asked = player(SESSION, Credentials())
+
+    def answered(*_: object) -> Credentials:
+        return credentials(SESSION, prepare(SIGN_IN, Values(None, ""), {}), Received(httpx.Response(status)))
+
+    asked.deployment.new_credentials = answered  # type: ignore[assignment,method-assign]  # the service's answer
+    if refused:
+        refuses_a_wrong_password(asked, client(), USER, SESSION)
+        return
+    with pytest.raises(
+        AssertionError, match=f"POST /tokens: a sign-in with a wrong password: status {status}, expected a refusal"
+    ):
+        refuses_a_wrong_password(asked, client(), USER, SESSION)

@@ -18,13 +18,14 @@ from verification.journeys.player import Prepared, judge, prepare
 class NotSignedIn(AssertionError):
     """The answer to a sign-in was not the one that valid credentials get; the text quotes nothing of the answer.
 
-    ``problem`` is the text without the request.
+    ``problem`` is the text without the request, ``status`` the answer's.
     """
 
-    def __init__(self, asked: Request, problem: str) -> None:
+    def __init__(self, asked: Request, problem: str, status: int | None = None) -> None:
         # The request with its placeholders, because its path may contain the account.
         super().__init__(f"{asked}: {problem}")
         self.problem = problem
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def credentials(session: Session, prepared: Prepared, answer: Answer) -> Credent
     """Return the credentials that the answer to a sign-in gives. Raises NotSignedIn."""
     asked = prepared.step.request
     if (problem := judge(prepared, answer, quote=False)) is not None:
-        raise NotSignedIn(asked, str(problem))
+        raise NotSignedIn(asked, str(problem), answer.status)
     if session.kind == "cookie":
         pairs = _cookies(answer)
         if not pairs:
