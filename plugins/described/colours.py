@@ -26,7 +26,7 @@ Sides = tuple[Side, Side]
 
 
 def _crossings(service: Service) -> Iterator[Subject]:
-    """Yield each journey that captures something, each way, changing the colour after each of its steps."""
+    """Yield each journey that writes and has two steps or more, each way, changing the colour after each of its steps."""
     for journey in service.journeys:
         steps = (*journey.steps, *journey.undo)
         if len(steps) < 2 or not journey.writes:

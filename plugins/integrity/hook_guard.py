@@ -1,7 +1,7 @@
 """Detect plugins and conftests that could change the outcome of a check.
 
-Only pytest, the packages of requirements.txt and this framework may implement the hooks that decide a check's outcome. They
-are identified by their module objects and by the folder of their installed distribution, because names can be imitated.
+Only this framework and the plugins in KNOWN_DISTRIBUTIONS may implement the hooks that decide a check's outcome. They are
+identified by their module objects and by the folder of their installed distribution, because names can be imitated.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ MOST_ALLOWED = 0.09
 class WatchLimits:
     """The limits of harm; ``benchmarks/watch_false_alarms.py`` measures how seldom a good release is taken for harmful.
 
-    Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, if that was higher) against
-    half of all requests, and against five times the ratio: over all requests, and for each operation and each
-    connection kind.
+    Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, if that was higher; at most
+    ``MOST_ALLOWED``). One is against half of all requests, over all requests. The others are against five times the ratio,
+    over all requests, for each operation and for each connection kind.
 
     Identity: ``wrong_identities`` answers of ``generation`` (None: of any) by another version or colour than the
     expected one (None: not compared); if answers name neither colour nor generation, only those on fresh connections
