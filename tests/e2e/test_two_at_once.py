@@ -35,7 +35,7 @@ def test_four_at_once_without_an_environment(sandbox: Sandbox, fast_settings: Pa
 
 @pytest.mark.soak
 def test_ten_at_once(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
-    """One deployment and nine refusals that name host, pid, start time and step of the holder; no request of the user fails."""
+    """One deployment and nine refusals that name host, pid, start time and work of the holder; no request of the user fails."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         runs = [killing.deploy(up_sandbox, fast_settings) for _ in range(TEN)]
