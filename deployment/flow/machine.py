@@ -159,6 +159,15 @@ class Machine(DeploymentState):
         self._journal.append("switched", colour=to.colour, generation=written.generation, weight=weight)
         return written
 
+    def harm(self, harm: Callable[[], str | None]) -> str | None:
+        """Return the first proof of harm while the promoted release is verified through the live domain; else None.
+
+        ``harm`` as for ``bake``.
+        """
+        if self._phase is not Phase.BAKING or self._baked:
+            return None
+        return harm() or (self._alarms.harm() if self._alarms else None)
+
     def bake(self, harm: Callable[[], str | None]) -> None:
         """Watch the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm.
 

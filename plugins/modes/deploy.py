@@ -329,10 +329,7 @@ class DeployMode:
 
     def harm(self) -> str | None:
         """Return proof that the promoted release harms its users while the checks of the live domain run; None if there is none."""
-        machine = self._machine
-        if self._traffic is None or machine is None or machine.phase is not Phase.BAKING or machine.baked:
-            return None
-        return self._traffic.harm()
+        return None if self._machine is None or self._traffic is None else self._machine.harm(self._traffic.harm)
 
     def roll_back(self, harm: str) -> None:
         """Roll back at once because of such harm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from deployment.flow.alarms import (
 from deployment.model import Alarm, AlarmState, Colour
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, FakeClock
-from tests.deployment.harness import Deployment
+from tests.deployment.harness import GATES, Deployment
 
 OK = Alarm("latency", AlarmState.OK)
 FIRING = Alarm("latency", AlarmState.FIRING, "1 datapoint was greater", datetime(2026, 11, 22, 12, tzinfo=UTC))
@@ -176,3 +177,28 @@ def test_promotion_with_quiet_alarms(tmp_path: Path) -> None:
         {"latency": "INSUFFICIENT_DATA"},
         {"latency": "OK"},
     ]
+
+
+def test_alarm_is_harm_while_the_live_domain_is_verified(tmp_path: Path) -> None:
+    """Neither before the switch nor after the bake: then nothing goes back."""
+    alarms = FakeAlarms()
+    one = Deployment(tmp_path, alarms=alarms)
+
+    def harm(users: str | None = None) -> str | None:
+        one.cloud.clock.sleep(READ_EVERY_S)
+        one.machine.harm(lambda: users)
+        for thread in threading.enumerate():
+            if thread.name == "alarms":
+                thread.join()
+        return one.machine.harm(lambda: users)
+
+    one.to_verified()
+    assert harm("users are harmed") is None
+    one.machine.promote(GATES)
+    assert (harm(), harm("users are harmed")) == (None, "users are harmed")
+    alarms.now[GREEN] = FIRING
+    assert harm() == f"an alarm fires: {MESSAGE}"
+    alarms.now[GREEN] = OK
+    assert harm() is None
+    one.machine.bake(lambda: None)
+    assert harm("users are harmed") is None
