@@ -150,13 +150,13 @@ def _wait_until_healthy(ports: Ports, steps: Steps, previous: LiveSnapshot, time
 
 def retire(
     ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits, holder: Holder | None
-) -> None:
-    """Stop the failed colour and journal its logs. Never raises a DeploymentError: the outcome is decided by now.
+) -> bool:
+    """Stop the failed colour, journal its logs, and return whether it is stopped. Never raises a DeploymentError.
 
-    Nothing is stopped without the lease, because another deployment may use the colour by now. A colour with traffic is
-    never stopped.
+    The outcome is decided by now. Nothing is stopped without the lease, because another deployment may use the colour by
+    now. A colour with traffic is never stopped.
     """
-    colour = plan.target
+    colour, stopped = plan.target, False
     try:
         with steps.step("retire", f"stop {colour}") as result:
             last = [f"{colour} is not stopped yet"]
@@ -180,6 +180,7 @@ def retire(
                 waiting_for=lambda: last[0],
                 tick=lambda elapsed: steps.waiting(last[0], elapsed),
             )
+        stopped = True
     except DeploymentError as error:
         journal.append("retire_failed", colour=colour, error=first_line(error))
     try:
@@ -187,6 +188,7 @@ def retire(
         journal.append("logs", colour=colour, lines=lines)
     except DeploymentError as error:
         journal.append("logs_failed", colour=colour, error=first_line(error))
+    return stopped
 
 
 def _require_stoppable(ports: Ports, holder: Holder | None, colour: Colour) -> None:

@@ -99,6 +99,7 @@ class Undo:
         "_reason",
         "_since",
         "_steps",
+        "_stopped",
     )
 
     def __init__(self, deployment_id: str, operation: Operation, journal: Journal, listener: Listener) -> None:
@@ -111,6 +112,12 @@ class Undo:
         self._back: LiveSnapshot | None = None
         self._holder: Holder | None = None
         self._keeper: LeaseKeeper | None = None
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the colour that lost the traffic is stopped."""
+        return self._stopped
 
     @property
     def phase(self) -> Phase:
@@ -160,7 +167,7 @@ class Undo:
         except (CloudError, LeaseLost) as error:
             self._journal.append("note_failed", error=first_line(error))
         if self._phase is Phase.ROLLED_BACK:
-            retire(ports, self._steps, self._journal, record.plan, limits, holder)
+            self._stopped = retire(ports, self._steps, self._journal, record.plan, limits, holder)
 
     def _lease(self, promotion: Promotion) -> Holder:
         """Take the lock. Raises Refused, with the lock released, if the promotion does not stand any more."""

@@ -166,7 +166,7 @@ def _carry_out(
     remove_own(environment.ports.data, folder, console.say)
     if refusal is not None:
         raise refusal
-    click.echo(_sentence(undo.phase, promotion, undo.reason))
+    click.echo(_sentence(undo, promotion))
     if unreported is not None:
         click.echo(f"the report in {folder} cannot be written: {unreported}", err=True)
         return code if undo.phase is Phase.HALTED else INTERNAL_ERROR
@@ -225,9 +225,11 @@ def _about(run_id: str, environment: Environment, promotion: Promotion, folder: 
     )
 
 
-def _sentence(phase: Phase, promotion: Promotion, reason: Reason | None) -> str:
-    back, away = promotion.previous.colour, promotion.target
+def _sentence(undo: Undo, promotion: Promotion) -> str:
+    back, away, reason = promotion.previous.colour, promotion.target, undo.reason
+    still = f" ({reason.text})" if reason else ""
+    end = f"{away} is stopped" if undo.stopped else f"{away} could not be stopped; it takes no traffic"
     return {
-        Phase.ROLLED_BACK: f"rolled back: {back} is live again and verified; {away} is stopped",
+        Phase.ROLLED_BACK: f"rolled back: {back} is live again and verified{still}; {end}",
         Phase.REJECTED: f"not rolled back, traffic stays on {away}: {reason}",
-    }.get(phase, f"ROLLBACK FAILED, a person must act: {reason}. See docs/roll-back-by-hand.md.")
+    }.get(undo.phase, f"ROLLBACK FAILED, a person must act: {reason}. See docs/roll-back-by-hand.md.")

@@ -1,0 +1,48 @@
+"""The last line of `rollback` says no more than what happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudUnreachable
+from scripts.commands import rollback
+from tests.deployment.fakes import GREEN, NEW, OLD, FakeRegistry
+from tests.deployment.harness import Deployment
+from tests.deployment.test_unhealthy_live import NO_DATABASE, promoted
+from tests.scripts.test_denied_reads import NoTraffic
+from tests.scripts.test_rollback_redeploy import SETTINGS, environment
+
+
+@pytest.fixture
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    monkeypatch.setattr(rollback, "TrafficMonitor", NoTraffic)
+    return Deployment(tmp_path)
+
+
+def said(one: Deployment, capsys: pytest.CaptureFixture[str]) -> str:
+    """Roll back, and return the last line about the result."""
+    assert rollback.rollback(SETTINGS, environment(one, FakeRegistry(OLD, NEW)), one.reports) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("rolled back: ")]
+    return line
+
+
+def test_stopped_colour(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    one.run()
+    assert said(one, capsys) == "rolled back: blue is live again and verified; green is stopped"
+
+
+def test_colour_that_could_not_be_stopped(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    one.run()
+    one.cloud.constant_errors["retire"] = CloudUnreachable("no answer")
+    words = "rolled back: blue is live again and verified; green could not be stopped; it takes no traffic"
+    assert said(one, capsys) == words
+
+
+def test_problem_from_before_the_deployment(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    promoted(one, NO_DATABASE).machine.bake(lambda: None)
+    one.machine.complete()
+    one.machine.let_go()
+    one.cloud.sides[GREEN].fails_users = NO_DATABASE  # otherwise traffic would stay on the colour that works
+    assert f"verified (still wrong with blue, as before the deployment: {NO_DATABASE}); green" in said(one, capsys)
