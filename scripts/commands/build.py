@@ -47,7 +47,8 @@ def prepare_image(request: BuildRequest, environment: Environment, limits: Deplo
     if image is None and request.image is None:
         _require_dockerfile(request.context, environment)
     if image is not None:
-        say(f"{image.name} is in the registry already ({image.digest}): nothing was built")
+        unused = f", and {request.image} is not used" if request.image and not _is_pushed(request.image, target) else ""
+        say(f"{image.name} is in the registry already ({image.digest}): nothing was built{unused}")
         return tag
     digest = _push(request, tag, target, say)
     image = environment.registry.resolve(tag)
@@ -65,12 +66,11 @@ def _tag(request: BuildRequest, environment: Environment, target: PushTarget) ->
 
     Raises Refused if neither gives a tag or if they differ, UnknownTag if the registry has no such tag.
     """
-    own = f"{target.host}/{target.repository}"
-    if request.image is None or not request.image.startswith((f"{own}:", f"{own}@")):
+    if request.image is None or not _is_pushed(request.image, target):
         if request.tag is None:
             raise Refused("the release needs a tag", hint="Add --image-tag TAG, a version such as 1.4.2.")
         return request.tag
-    rest = request.image.removeprefix(own)
+    rest = request.image.removeprefix(f"{target.host}/{target.repository}")
     if rest.startswith(":"):
         tag = rest[1:]
     else:
@@ -82,6 +82,12 @@ def _tag(request: BuildRequest, environment: Environment, target: PushTarget) ->
         raise Refused(f"--image names tag {tag}, but --image-tag is {request.tag}", hint="Omit one of them.")
     environment.registry.resolve(tag)  # an image of the registry must exist: it is not built instead
     return tag
+
+
+def _is_pushed(image: str, target: PushTarget) -> bool:
+    """Return whether ``--image`` names an image of the registry, and not a local one."""
+    own = f"{target.host}/{target.repository}"
+    return image.startswith((f"{own}:", f"{own}@"))
 
 
 def _find(environment: Environment, tag: str) -> Image | None:

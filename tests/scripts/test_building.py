@@ -174,11 +174,21 @@ def test_a_known_tag_is_not_built_again(harness: BuildHarness) -> None:
     assert harness.calls() == []
 
 
+def test_local_image_of_a_known_tag_is_named_as_not_used(harness: BuildHarness) -> None:
+    harness.there["1.4.2"] = DIGEST
+    messages: list[str] = []
+    assert harness.prepare("1.4.2", "telehealth-api:local", messages) == "1.4.2"
+    assert harness.calls() == []
+    assert messages[0].endswith("nothing was built, and telehealth-api:local is not used")
+
+
 def test_an_image_of_the_registry_needs_no_docker(harness: BuildHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     harness.there["1.4.1"] = DIGEST
     assert harness.prepare(None, f"{REPOSITORY}:1.4.1") == "1.4.1"
-    assert harness.prepare(None, f"{REPOSITORY}@{DIGEST}") == "1.4.1"
+    messages: list[str] = []
+    assert harness.prepare(None, f"{REPOSITORY}@{DIGEST}", messages) == "1.4.1"
+    assert messages[0].endswith("nothing was built")
     with pytest.raises(Refused, match=r"--image names tag 1\.4\.1"):
         harness.prepare("1.4.2", f"{REPOSITORY}:1.4.1")
     with pytest.raises(UnknownTag):
