@@ -54,7 +54,7 @@ def test_waived_gate_runs_and_keeps_its_outcome(project: Project, workers: str) 
     gate = run.gate("redis")
     assert (gate["outcome"], gate["checks"], gate["failed"], gate["required"]) == ("failed", 2, 1, True)
     assert gate["waived"].startswith("moved to a cluster, ticket 4711 (by arn:aws:iam::123456789012:user/tester")
-    assert re.search(r"<li>Gate redis was waived: moved to a cluster, ticket 4711", page(run))
+    assert re.search(r'<li class="bad-text">Gate redis was waived: moved to a cluster, ticket 4711', page(run))
     assert [line["gate"] for line in run.journal if line["kind"] == "waived"] == ["redis"]
 
 
@@ -98,5 +98,5 @@ def test_checks_removed_since_the_last_promotion_are_listed(project: Project) ->
     run = project.run()
     assert run.result == PROMOTED, run.output
     assert [line["checks"] for line in run.journal if line["kind"] == "gone"] == [[gone]]
-    assert gone in page(run)
+    assert f'<li class="bad-text">1 check of the last promotion is gone: {gone}' in page(run)
     assert "1 checks of the last promotion are gone" in run.output
