@@ -18,7 +18,7 @@ COUNTED = {
     "deployment frequency": "The deployments that sent users to their release, divided by the weeks from the first to the last run. "
     "Runs of less than a day in all have no frequency.",
     "change failure rate": "The deployments that sent users to their release and were rolled back, by the run itself or by the command "
-    "`rollback`, divided by all that sent users to their release. A release that was rejected before is no failure, nor is one "
+    "`rollback`, also if that failed, divided by all that sent users to their release. A release that was rejected before is no failure, nor is one "
     "whose run was interrupted and went back, or that a person marked as a false alarm.",
     "time to restore": "The median time from the end of the promotion to the end of the rollback; after a rollback that failed, to the next "
     "promotion or rollback that succeeded.",
