@@ -95,7 +95,13 @@ def _fingerprint(text: str) -> str:
 @audit.command("export", short_help="Write a bundle for an auditor.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Runs from this day (UTC) on.")
 @click.option("--control", metavar="NAME", help="Only the runs that serve this control, such as CC8.1.")
-@click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="The new file, a tar archive.")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The new file, a tar archive (default: evidence-ENVIRONMENT-DATE.tar).",
+)
 @environment_option
 @reports_option
 @click.pass_obj
