@@ -79,7 +79,9 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     except StepFailed as error:
         click.echo(f"{found.record.deployment_id} stays halted: {error}", err=True)
         return HALTED
-    click.echo(f"{found.record.deployment_id}: {VERDICTS[phase]}; report in {reports / found.record.deployment_id}")
+    folder = reports / found.record.deployment_id
+    written = (folder / REPORT_FILE).exists()
+    click.echo(f"{folder.name}: {VERDICTS[phase]}" + (f"; report in {folder}" if written else ""))
     if phase is Phase.HALTED:
         if decision.keep is not None:
             click.echo("Traffic is unchanged and the lock is free: deploy the fix.")
@@ -91,13 +93,13 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
             return HALTED
         click.echo("The deployment could not be recovered. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
-    if not (reports / found.record.deployment_id / REPORT_FILE).exists():
+    if not written:
         click.echo("Free space in the folder of the reports and run `recover` again: it writes the report.", err=True)
         return CUT_SHORT
     _complete(settings, reports, environment, decision.reason)
     remove_of_ended_runs(environment.ports.data, reports, click.echo)
     with contextlib.suppress(OSError, ValueError):  # the report's data could not be written
-        if live := content.read(reports / found.record.deployment_id).get("live"):
+        if live := content.read(folder).get("live"):
             click.echo(f"live now: {live}; the lock is free, deploy again at any time")
     return 0
 

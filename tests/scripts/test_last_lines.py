@@ -1,13 +1,16 @@
-"""The last line of `rollback` says no more than what happened."""
+"""The last lines of `rollback` and `recover` claim nothing that did not happen."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from deployment.errors import CloudUnreachable
-from scripts.commands import rollback
+from deployment.evidence import report
+from scripts.commands import recover, rollback
 from tests.deployment.fakes import GREEN, NEW, OLD, FakeRegistry
 from tests.deployment.harness import Deployment
 from tests.deployment.test_unhealthy_live import NO_DATABASE, promoted
@@ -28,6 +31,10 @@ def said(one: Deployment, capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_stopped_colour(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
     one.run()
     assert said(one, capsys) == "rolled back: blue is live again and verified; green is stopped"
@@ -46,3 +53,17 @@ def test_problem_from_before_the_deployment(one: Deployment, capsys: pytest.Capt
     one.machine.let_go()
     one.cloud.sides[GREEN].fails_users = NO_DATABASE  # otherwise traffic would stay on the colour that works
     assert f"verified (still wrong with blue, as before the deployment: {NO_DATABASE}); green" in said(one, capsys)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_recovered_run_names_its_report_only_if_there_is_one(
+    one: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], full: bool
+) -> None:
+    one.to_verified()
+    one.mark_dead()
+    if full:
+        monkeypatch.setattr(report, "write", no_space)
+    code = recover.recover(SETTINGS, environment(one, FakeRegistry(OLD, NEW)), one.reports)
+    folder = one.reports / one.id
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{one.id}: ")]
+    assert (code, line) == ((3, f"{one.id}: rejected") if full else (0, f"{one.id}: rejected; report in {folder}"))
