@@ -26,12 +26,13 @@ FROZEN = (
     "A person must act now."
 )
 NEXT = {
-    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` shows where traffic goes, "
-    "`python scripts/deploy.py recover` tries again.",
-    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` releases the lock once the live colour is "
-    "healthy, then deploy the fix. Or roll back anyway: `python scripts/deploy.py recover --allow-irreversible REASON`. "
-    "See docs/roll-back-by-hand.md.",
+    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status{named}` shows where traffic goes, "
+    "`python scripts/deploy.py recover{named}` tries again.",
+    "frozen": "Fix it forward: `python scripts/deploy.py recover{named} --keep-live REASON` releases the lock once the live "
+    "colour is healthy, then deploy the fix. Or roll back anyway: "
+    "`python scripts/deploy.py recover{named} --allow-irreversible REASON`. See docs/roll-back-by-hand.md.",
 }
+"""What a person must do next; ``{named}`` is the option that names the environment."""
 
 
 def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
@@ -143,7 +144,13 @@ def _exemption(one: Mapping[str, Any]) -> str | None:
 
 def next_step(report: Mapping[str, Any]) -> str | None:
     """Return what a person must do after this verdict; None if nothing."""
-    return NEXT.get("frozen" if is_frozen(report) else str(report["verdict"]))
+    text = NEXT.get("frozen" if is_frozen(report) else str(report["verdict"]))
+    return text and text.format(named=in_environment(report["environment"]))
+
+
+def in_environment(name: str | None) -> str:
+    """Return the option of a command that names this environment; without it the command works on the default one."""
+    return f" --environment {name}" if name else ""
 
 
 def is_frozen(report: Mapping[str, Any]) -> bool:

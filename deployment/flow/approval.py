@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from deployment.access import Access, Duty, demand, permits
 from deployment.errors import CloudError, LeaseLost, NotPermitted, Refused, StepFailed, first_line
 from deployment.events import Waiting
+from deployment.evidence.sentence import in_environment
 from deployment.flow.lease import open_deployment, owner_alive
 from deployment.flow.machine import Machine
 from deployment.model import Caller
@@ -76,7 +77,9 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
         return None if text is None else _accept(machine, text, access)
 
     def tick(elapsed: float) -> None:
-        text = f"`python scripts/deploy.py approve {machine.plan.deployment_id}` by another principal"
+        plan = machine.plan
+        named = in_environment(plan.environment)
+        text = f"`python scripts/deploy.py approve {plan.deployment_id}{named}` by another principal"
         machine.steps.notify(Waiting("approval", text, elapsed))
 
     approval = poll(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from deployment.events import Event, StepBegan, StepEnded
+from deployment.evidence.sentence import in_environment
 from deployment.phases import Phase
 from infrastructure.compose import Environment
 from plugins.signals import Signals
@@ -84,7 +85,8 @@ def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
             f"since {deployment['phase_since']}, by {deployment['actor']} ({alive[deployment['owner_alive']]})"
         )
         if deployment["phase"] == Phase.AWAITING_APPROVAL:
-            lines.append(f"approval     awaited: python scripts/deploy.py approve {deployment['id']}")
+            named = in_environment(document["environment"])
+            lines.append(f"approval     awaited: python scripts/deploy.py approve {deployment['id']}{named}")
     held = (
         "free"
         if lock is None

@@ -18,7 +18,7 @@ from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.data import content
 from deployment.evidence.receipt import report_of
 from deployment.evidence.report import REPORT_FILE, VERDICTS
-from deployment.evidence.sentence import NEXT
+from deployment.evidence.sentence import NEXT, in_environment
 from deployment.flow import lost_reports
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
@@ -40,6 +40,7 @@ from infrastructure.compose import Environment
 from plugins.modes.scratch import remove_leftovers
 from plugins.page import render
 from scripts.commands import console
+from scripts.commands.audit import environment_of
 from verification.redaction.redactor import LearningRedactor
 
 HALTED = 11
@@ -87,9 +88,8 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
             click.echo("Traffic is unchanged and the lock is free: deploy the fix.")
             return 0
         if found.record.plan.image.irreversible and decision.back is None:
-            click.echo(
-                f"Frozen: the migration of {found.record.plan.image.name} is irreversible. {NEXT['frozen']}", err=True
-            )
+            choice = NEXT["frozen"].format(named=in_environment(settings.environment))
+            click.echo(f"Frozen: the migration of {found.record.plan.image.name} is irreversible. {choice}", err=True)
             return HALTED
         click.echo("The deployment could not be recovered. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
@@ -125,7 +125,9 @@ def settle(connect: Callable[[], tuple[Settings, Environment | None]], folder: P
                     return CUT_SHORT
     except DeploymentError as error:
         click.echo(f"{folder.name} was not recovered: {error}", err=True)
-        click.echo("Run `python scripts/deploy.py status`, then `python scripts/deploy.py recover`.", err=True)
+        named = in_environment(environment_of(folder))
+        command = "python scripts/deploy.py"
+        click.echo(f"Run `{command} status{named}`, then `{command} recover{named}`.", err=True)
         return HALTED if may_have_moved(folder) else CUT_SHORT
     report = report_of(folder)
     if report is None:

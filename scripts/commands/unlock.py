@@ -12,6 +12,7 @@ from deployment.access import RECOVERING, demand_any
 from deployment.errors import DeploymentError, first_line
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
+from deployment.evidence.sentence import in_environment
 from deployment.flow.lease import open_deployment
 from deployment.recovery.force_unlock import break_lock
 from deployment.settings import Settings
@@ -50,6 +51,7 @@ def unlock(settings: Settings, environment: Environment, reports: Path, reason: 
     journal.append("closed", outcome="broken", reason=reason)
     click.echo(f"broken: the lock of {holder.deployment_id} ({holder.actor}, host {holder.host}, pid {holder.pid})")
     if open_deployment(environment.ports) is not None:
-        click.echo("next: python scripts/deploy.py recover, which finishes or undoes the interrupted run")
+        named = in_environment(settings.environment)
+        click.echo(f"next: python scripts/deploy.py recover{named}, which finishes or undoes the interrupted run")
     click.echo(f"journal: {reports / run_id / JOURNAL_FILE}")
     return 0

@@ -68,7 +68,7 @@ EXPECTED = {
         "ROLLBACK FAILED: the live state of production is unknown or wrong. A person must act now.",
         "rollback: the router answers 503; the rollback was started because of bake:",
         "See docs/roll-back-by-hand.md;",
-        "`python scripts/deploy.py recover` tries again.",
+        "`python scripts/deploy.py recover --environment production` tries again.",
         "exit code 11",
     ),
     "verified": ("VERIFIED: every check that ran has passed.", "exit code 0"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from deployment.errors import CloudUnreachable
 from deployment.evidence import report
-from scripts.commands import recover, rollback
+from deployment.phases import Phase
+from deployment.recovery import status
+from scripts.commands import console, recover, rollback, unlock
 from tests.deployment.fakes import GREEN, NEW, OLD, FakeRegistry
 from tests.deployment.harness import Deployment
 from tests.deployment.test_unhealthy_live import NO_DATABASE, promoted
@@ -29,6 +32,10 @@ def said(one: Deployment, capsys: pytest.CaptureFixture[str]) -> str:
     assert rollback.rollback(SETTINGS, environment(one, FakeRegistry(OLD, NEW)), one.reports) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("rolled back: ")]
     return line
+
+
+def unreachable() -> NoReturn:
+    raise CloudUnreachable("no answer")
 
 
 def no_space(*_: object) -> None:
@@ -67,3 +74,23 @@ def test_recovered_run_names_its_report_only_if_there_is_one(
     folder = one.reports / one.id
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{one.id}: ")]
     assert (code, line) == ((3, f"{one.id}: rejected") if full else (0, f"{one.id}: rejected; report in {folder}"))
+
+
+def test_next_commands_name_the_environment(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the option they would work on the default environment, and find nothing to do."""
+    one.to_verified()
+    one.mark_dead()
+    world = environment(one, FakeRegistry(OLD, NEW))
+    assert unlock.unlock(SETTINGS, world, one.reports, "its runner is gone", force=False) == 0
+    assert "next: python scripts/deploy.py recover --environment test, which" in capsys.readouterr().out
+
+    document = status.describe("test", "http://live.example", one.ports, FakeRegistry(OLD, NEW))
+    document["deployment"]["phase"] = Phase.AWAITING_APPROVAL
+    assert f"approve {one.id} --environment test" in console.status(document, [])
+
+
+def test_run_that_was_not_recovered(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    one.to_verified()
+    one.mark_dead()
+    assert recover.settle(unreachable, one.folder) == 3
+    assert "Run `python scripts/deploy.py status --environment test`, then" in capsys.readouterr().err
