@@ -32,7 +32,7 @@ NEXT = {
     "colour is healthy, then deploy the fix. Or roll back anyway: "
     "`python scripts/deploy.py recover{named} --allow-irreversible REASON`. See docs/roll-back-by-hand.md.",
 }
-"""What a person must do next; ``{named}`` is the option that names the environment."""
+"""The next step for a person; ``{named}`` is the option that names the environment."""
 
 
 def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
