@@ -14,6 +14,7 @@ from typing import Any
 from deployment.evidence import checklist_v1
 from deployment.evidence.journal import Record, last_data
 from deployment.evidence.opening import FIRST_SCHEMA, schema_of
+from deployment.phases import Phase
 
 Finding = tuple["State", str]
 """The state of an item or of one proof, and its evidence."""
@@ -23,6 +24,10 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 AFTERWARDS = "post"
 """The phase whose items a person can fulfil only when the deployment has ended."""
+
+
+WITHOUT_MESSAGE = frozenset({Phase.LEASED, Phase.REFUSED})
+"""The phases that a run can reach without sending a message to the team."""
 
 
 class State(StrEnum):
@@ -162,4 +167,6 @@ def _notified(_: str, records: Sequence[Record]) -> Finding:
     failed = [str(record.data["error"]) for record in records if record.kind == "not_notified"]
     if failed:
         return State.FAILED, f"the team was not notified: {failed[0]}"
+    if {str(record.data["after"]) for record in records if record.kind == "phase"} <= WITHOUT_MESSAGE:
+        return State.OPEN, "the team was not notified: the run ended before its first message"
     return State.OPEN, "the team was not notified: the environment has no notifications_topic"

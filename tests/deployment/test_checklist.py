@@ -106,6 +106,24 @@ def test_proof_of_an_item(proof: str, line: tuple[str, dict[str, Any]], expected
     assert attested == ("attested" if expected == "open" else expected), "an attestation overrides no outcome"
 
 
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        ((), "the run ended before its first message"),
+        (("LEASED", "REFUSED"), "the run ended before its first message"),
+        (("LEASED", "PROVISIONING"), "the environment has no notifications_topic"),
+        (("LEASED", "REJECTED"), "the environment has no notifications_topic"),
+    ],
+)
+def test_why_the_team_was_not_notified(after: Sequence[str], why: str) -> None:
+    """A run that was refused says nothing about the environment's topic, which it did not use."""
+    lines = [("phase", {"before": "PENDING", "after": one, "reason": None}) for one in after]
+    assert outcome(Entry("during", "team", "Team", ("notified",)), *lines) == (
+        "open",
+        f"the team was not notified: {why}",
+    )
+
+
 def test_all_proofs_of_an_item_must_hold() -> None:
     entry = Entry("during", "one", "One", ("step provision", "gate database"))
     both = (step("provision", "passed"), gate("database", "failed", 2))
