@@ -56,7 +56,7 @@ WORDS = (
     ("failed, error", "said of a check: an answer was wrong; or the check could not ask or judge"),
     (
         "exit codes",
-        "of a run: 0 promoted, verified, or rolled back by hand; 1 rejected, 2 interrupted, 3 internal error, 4 refused, 10 rolled back, 11 rollback failed",
+        "of a run: 0 promoted, verified, or rolled back by hand; 1 rejected, 2 interrupted, 3 internal error, 4 refused, 5 no check collected, 10 rolled back, 11 rollback failed",
     ),
 )
 """The words of the page and what they mean."""

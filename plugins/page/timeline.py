@@ -54,7 +54,12 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "unsigned": lambda d=data: f"the report is not signed: {d['reason']}",
             "retire_failed": lambda d=data: f"{d['colour']} was not stopped: {d['error']}",
             "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",
-            "check_failed": lambda d=data: f"the lock could not be checked: {d['error']}",
+            "check_failed": lambda d=data: f"not checked: {d['error']}",
+            "logs_failed": lambda d=data: f"the logs of {d['colour']} were not read: {d['error']}",
+            "not_stored": lambda d=data: f"the journal was not copied to the audit store: {d['error']}",
+            "sick": lambda d=data: (
+                f"the live colour {d['colour']} was unhealthy, which {d['by']} allowed: {d['reason']}"
+            ),
             "gap": lambda d=data: f"the journal could not be written when it was due ({d['error']}): {_gap(d)}",
             "leftovers": lambda d=data: _leftovers(d),
             "read_back": lambda d=data: _read_back(d),

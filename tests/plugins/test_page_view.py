@@ -190,6 +190,29 @@ def test_data_of_journeys_in_the_timeline() -> None:
     ]
 
 
+def test_failed_side_effects_in_the_timeline() -> None:
+    """``check_failed`` is written for the lock, the platform and an approval: its error says which."""
+    reason = {
+        "colour": "blue",
+        "problem": "no database",
+        "problems": ["no database"],
+        "by": "maria",
+        "reason": "1.1 mends it",
+    }
+    lines = [
+        {"kind": "check_failed", "time": START, "data": {"error": "apprunner DescribeService: 500"}},
+        {"kind": "logs_failed", "time": START, "data": {"colour": "green", "error": "no answer"}},
+        {"kind": "not_stored", "time": START, "data": {"error": "no answer"}},
+        {"kind": "sick", "time": START, "data": reason},
+    ]
+    assert [row["text"] for row in timeline(lines)] == [
+        "not checked: apprunner DescribeService: 500",
+        "the logs of green were not read: no answer",
+        "the journal was not copied to the audit store: no answer",
+        "the live colour blue was unhealthy, which maria allowed: 1.1 mends it",
+    ]
+
+
 def test_page_says_whether_the_run_is_signed_and_with_which_key(tmp_path: Path) -> None:
     """A run without a key must not seem to be signed."""
     found = content.read(runs.refused(tmp_path / "refused"))
