@@ -126,7 +126,7 @@ def up(image_tag: str | None, environment: str | None) -> None:
     url = compose.up(_settings(environment), image_tag, console.say)
     click.echo(f"up: {url}")
     named = f" --environment={environment}" if environment else ""
-    click.echo(f"next: python -m pytest --target=green{named}")
+    click.echo(f"next: python -m pytest --target=auto{named}")
 
 
 @cli.command(short_help="Stop the embedded environment.")

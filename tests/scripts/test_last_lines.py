@@ -1,4 +1,4 @@
-"""The last lines of `rollback` and `recover` claim nothing that did not happen."""
+"""The last lines of commands claim nothing that did not happen, and what they suggest works."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from click.testing import CliRunner
 
 from deployment.errors import CloudUnreachable
 from deployment.evidence import report
 from deployment.phases import Phase
 from deployment.recovery import status
+from infrastructure import compose
+from scripts import deploy
 from scripts.commands import console, recover, rollback, unlock
 from tests.deployment.fakes import GREEN, NEW, OLD, FakeRegistry
 from tests.deployment.harness import Deployment
@@ -94,3 +97,10 @@ def test_run_that_was_not_recovered(one: Deployment, capsys: pytest.CaptureFixtu
     one.mark_dead()
     assert recover.settle(unreachable, one.folder) == 3
     assert "Run `python scripts/deploy.py status --environment test`, then" in capsys.readouterr().err
+
+
+def test_up_suggests_the_idle_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that was up already may have green live, to which no run can deploy."""
+    monkeypatch.setattr(compose, "up", lambda *_: "http://api.example.localhost")
+    ran = CliRunner().invoke(deploy.cli, ["up", "--environment=quick"])
+    assert ran.output.splitlines()[-1] == "next: python -m pytest --target=auto --environment=quick"
