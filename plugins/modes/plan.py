@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from deployment import strategy
-from deployment.access import DEPLOYMENT, Admission
+from deployment.access import DEPLOYMENT, Admission, Duty
 from deployment.errors import CloudError, Refused
 from deployment.evidence.checklist import Attestation, evaluate
 from deployment.evidence.journal import Record
@@ -126,7 +127,8 @@ class PlanMode:
         environment = compose.connect(settings, Reads.NOTHING) if compose.is_up(settings) else None
         admission = None
         if environment is not None:
-            admission = admit(environment, settings, DEPLOYMENT, projected_target(environment, self._options.target))
+            duties = (*DEPLOYMENT, Duty.WAIVE) if waived else DEPLOYMENT
+            admission = admit(environment, settings, duties, projected_target(environment, self._options.target))
             waivers.refuse_weaker(environment.ports.lease.notes(), checks, absent, self._suites.name, waived)
         image, live = compose.projected_release(settings, self._options.image_tag, environment)
         target = choose_target(live, self._options.target)
@@ -139,7 +141,7 @@ class PlanMode:
         before = attestations.recorded(environment.ports.lease, image.digest) if environment is not None else {}
         listed = self._checklist(settings, items, before)
         return [
-            *_steps(settings, image, target, admission),
+            *_steps(settings, image, target, admission, _Exceptions(self._options.allow_unhealthy_live, tuple(waived))),
             "",
             *_preflight(items),
             "",
@@ -172,8 +174,20 @@ class PlanMode:
         return lines
 
 
-def _steps(settings: Settings, image: Image, target: Colour, admission: Admission | None) -> list[str]:
+@dataclass(frozen=True)
+class _Exceptions:
+    """What the caller allows: an unhealthy live colour, for a reason (None: no), and that the parts in ``waived`` fail."""
+
+    unhealthy_live: str | None
+    waived: Sequence[str]
+
+
+def _steps(
+    settings: Settings, image: Image, target: Colour, admission: Admission | None, allowed: _Exceptions
+) -> list[str]:
     limits = settings.limits
+    live = "must be healthy" if allowed.unhealthy_live is None else f"may be unhealthy: {allowed.unhealthy_live}"
+    waived = f", except {', '.join(allowed.waived)}, which is waived" if allowed.waived else ""
     after = f"traffic back to {target.other} within {limits.rollback_timeout:g} s"
     if image.irreversible:
         after = f"freeze, traffic stays on {target}: the migration of {image.name} is irreversible"
@@ -182,9 +196,9 @@ def _steps(settings: Settings, image: Image, target: Colour, admission: Admissio
         f"plan for environment {settings.environment}: nothing was started or changed",
         "",
         *_caller(admission),
-        "  lease      take the lock; the live colour must be healthy",
+        f"  lease      take the lock; the live colour {live}",
         f"  provision  {image.name} (version {image.version}, {image.digest[:19]}…) on {target}, within {limits.provision_timeout:g} s",
-        "  verify     the gates below, in this order; every required one must pass",
+        f"  verify     the gates below, in this order; every required one must pass{waived}",
         *([approval] if limits.approval == REQUIRED else []),
         f"  promote    move traffic from {target.other} to {target}, {strategy.parse(limits.strategy)}; {limits.confirmations} answers in a row confirm it",
         "  live       verify it through the live domain",

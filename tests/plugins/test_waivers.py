@@ -72,6 +72,19 @@ def test_caller_without_the_right_to_waive_is_refused(project: Project) -> None:
     assert "may not waive" in run.output
 
 
+def test_plan_refuses_a_caller_without_the_right_to_waive_and_names_exceptions(project: Project) -> None:
+    plan = project.run("--plan", "--waive=redis=moved", "--allow-unhealthy-live=1.1 mends it")
+    assert plan.code == 0, plan.output
+    assert "every required one must pass, except redis, which is waived" in plan.output
+    assert "the live colour may be unhealthy: 1.1 mends it" in plan.output
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/not-this-caller"]')
+    plan = project.run("--plan", "--waive=redis=moved")
+    assert (plan.code, "may not waive" in plan.output) == (4, True), plan.output
+    plan = project.run("--plan")
+    assert "the live colour must be healthy" in plan.output
+    assert plan.code == 0, plan.output
+
+
 def test_caller_without_the_right_to_waive_may_deploy(project: Project) -> None:
     project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/not-this-caller"]')
     assert project.run().result == PROMOTED
