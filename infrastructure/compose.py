@@ -133,6 +133,7 @@ def sleeps(settings: Settings) -> bool:
 def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     """Start an embedded environment that is not up, for this run alone; return whether this run started and must stop it.
 
+    One that `up` created, and whose processes have ended, stays up after the run, because its data belongs to the user.
     Raises Refused, with nothing started, if the registry forbids it; EnvironmentTaken if the environment belongs to
     another run alone; StepFailed. An environment that is up reads new tags, as if they had been pushed to ECR.
     """

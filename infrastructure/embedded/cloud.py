@@ -103,6 +103,7 @@ def up(
         refuse_other_environment(state, platform, served.stores)
         environment = read_environment(layout)
         if environment is not None:
+            layout.owner.unlink(missing_ok=True)  # of a dead run: the environment is the caller's from now on
             return _mend(layout, environment, progress)
         try:
             return _create(layout, registry.resolve(), _Wanted(served, platform, image_tag), progress)
@@ -122,7 +123,8 @@ def up_for(
 ) -> bool:
     """Start the environment for one run of this process, unless it is up; return whether that run has to stop it.
 
-    Raises what `up` raises; StateOwned also if another run began to start the environment a moment before.
+    An environment that `up` created, and whose processes have ended, is started again with its data and stays up. Raises
+    what `up` raises; StateOwned also if another run began to start the environment a moment before.
     """
     layout = Layout(state.resolve())
     refuse_strangers(state)
@@ -135,9 +137,11 @@ def up_for(
             return False
         environment = read_environment(layout)
         if environment is not None:
-            statelock.record_owner(layout, run)
+            of_a_run = layout.owner.exists()
+            if of_a_run:  # of a dead one; `up` leaves no such file
+                statelock.record_owner(layout, run)
             _mend(layout, environment, progress)
-            return True
+            return of_a_run
         try:
             _create(layout, registry.resolve(), _Wanted(served, platform, run=run), progress)
         except BaseException:
