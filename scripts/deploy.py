@@ -227,7 +227,7 @@ def rollback_command(
     reason: str | None,
     redeploy: bool,
 ) -> None:
-    """Undo the last promotion: send traffic back, verify it, then stop the failed colour."""
+    """Undo the last promotion: send traffic back, verify it, then stop the other colour."""
     settings = _settings(environment, reports)
     if redeploy:
         if reason is not None:
