@@ -46,6 +46,7 @@ class TrafficMonitor:
     """Sends requests to the live domain from before provisioning to the end of the run."""
 
     def __init__(self, config: ProberConfig, limits: WatchLimits) -> None:
+        """Raise OSError if the prober's process cannot be started."""
         self._prober = Prober.start(config)
         self._rate = config.rate
         self._limits = limits
@@ -63,9 +64,12 @@ class TrafficMonitor:
         """Stop the prober; its samples stay."""
         self._prober.stop()
 
-    def warm_up(self) -> None:
-        """Wait up to 30 s for the first five samples, so that a missing answer later proves a failure."""
-        self._prober.wait_for_samples(5, deadline_s=30)
+    def warm_up(self, longest_s: float = 30.0) -> None:
+        """Wait for the first five samples, so that a missing answer later proves a failure.
+
+        Raises ProberFailed if they do not come within ``longest_s`` seconds, or if the prober has ended.
+        """
+        self._prober.wait_for_samples(5, deadline_s=longest_s)
 
     @property
     def harmed(self) -> str | None:

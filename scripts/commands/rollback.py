@@ -31,9 +31,13 @@ from infrastructure.compose import Environment
 from plugins.page import render
 from plugins.traffic import TrafficMonitor, prober_config
 from scripts.commands import console
+from verification.prober.config import ProberConfig
+from verification.prober.prober import ProberFailed
 from verification.watch.watch import WatchLimits
 
 INTERNAL_ERROR = 3
+WARM_UP_S = 5.0
+"""The longest wait for the prober's first answers before traffic moves."""
 HAPPENINGS = {
     Phase.ROLLED_BACK: NoticeKind.ROLLED_BACK,
     Phase.REJECTED: NoticeKind.REJECTED,
@@ -135,27 +139,29 @@ def _carry_out(
     journal.append("admitted", by=environment.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
     config = prober_config(settings, environment.live_url, environment.smoke_users, folder)
-    traffic = TrafficMonitor(config, WatchLimits())
+    traffic = _start_counting(config, journal)
     data = _write(environment, promotion, folder)
     undo = Undo(run_id, environment.operation(settings.limits), journal, console.event)
     refusal: Refused | None = None
     requested = Reason("rollback", f"a rollback of {promotion.deployment_id} was requested")
     began = time.time()
     try:
-        traffic.warm_up()
+        _warm_up(traffic, journal)
         try:
             undo.run(promotion)
         except Refused as error:  # another run was faster
             refusal = error
         else:
             written = undo.written[-1] if undo.written else None
-            seen = traffic.rollback(began, written, str(undo.reason or requested), promotion.previous.version)
+            why, version = str(undo.reason or requested), promotion.previous.version
+            seen = None if traffic is None else traffic.rollback(began, written, why, version)
             journal.append("traffic", promotion=None, rollback=seen)
             if undo.phase is Phase.ROLLED_BACK:
                 report_read_back(data, journal, console.say)
     finally:
         data.remove()
-        traffic.stop()
+        if traffic is not None:
+            traffic.stop()
     code = ROLLBACK_EXIT_CODES[undo.phase]
     if refusal is None:
         notices.send(HAPPENINGS[undo.phase], undo.reason or requested)
@@ -172,6 +178,30 @@ def _carry_out(
         return code if undo.phase is Phase.HALTED else INTERNAL_ERROR
     click.echo(f"report: {folder / 'report.html'}")
     return code
+
+
+def _start_counting(config: ProberConfig, journal: Journal) -> TrafficMonitor | None:
+    """Start to count users' requests; None if that is not possible, because the way back must not depend on it."""
+    try:
+        return TrafficMonitor(config, WatchLimits())
+    except OSError as error:
+        _not_counted(journal, f"the prober did not start: {problem_of(error)}")
+        return None
+
+
+def _warm_up(traffic: TrafficMonitor | None, journal: Journal) -> None:
+    """Wait for the first answers on the live domain, but not long: users are waiting, and it may not answer at all."""
+    if traffic is None:
+        return
+    try:
+        traffic.warm_up(WARM_UP_S)
+    except ProberFailed as error:
+        _not_counted(journal, str(error))
+
+
+def _not_counted(journal: Journal, problem: str) -> None:
+    journal.append("check_failed", error=f"users' requests before the rollback: {problem}")
+    console.say(f"users' requests are not counted from the start, and the rollback goes on: {problem}")
 
 
 def _write(environment: Environment, promotion: Promotion, folder: Path) -> WrittenData:

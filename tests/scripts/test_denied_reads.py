@@ -63,7 +63,7 @@ class NoTraffic:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def warm_up(self) -> None:
+    def warm_up(self, longest_s: float = 0.0) -> None:
         pass
 
     def rollback(self, *_: Any) -> None:
