@@ -78,7 +78,7 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
                 decision,
             )
     except StepFailed as error:
-        click.echo(f"{found.record.deployment_id} stays halted: {error}", err=True)
+        click.echo(f"{found.record.deployment_id} was not recovered: {error}", err=True)
         return HALTED
     folder = reports / found.record.deployment_id
     written = (folder / REPORT_FILE).exists()

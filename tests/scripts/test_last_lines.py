@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import NoReturn
@@ -104,3 +105,13 @@ def test_up_suggests_the_idle_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "up", lambda *_: "http://api.example.localhost")
     ran = CliRunner().invoke(deploy.cli, ["up", "--environment=quick"])
     assert ran.output.splitlines()[-1] == "next: python -m pytest --target=auto --environment=quick"
+
+
+def test_damaged_record_is_not_called_halted(one: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    one.to_verified()
+    one.mark_dead()
+    record = json.loads(one.lease.kept["deployment"])
+    one.lease.kept["deployment"] = json.dumps(record | {"phase": "PENDING"})
+    assert recover.recover(SETTINGS, environment(one, FakeRegistry(OLD, NEW)), one.reports) == 11
+    said = capsys.readouterr().err
+    assert said.startswith(f"{one.id} was not recovered: the record of {one.id} beside the lock is damaged")
