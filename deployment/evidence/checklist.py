@@ -13,7 +13,7 @@ from typing import Any
 
 from deployment.evidence import checklist_v1
 from deployment.evidence.journal import Record, last_data
-from deployment.evidence.opening import FIRST_SCHEMA, schema_of
+from deployment.evidence.opening import FIRST_CHECKLIST_TEXTS, FIRST_SCHEMA, checklist_texts_of, schema_of
 from deployment.phases import Phase
 
 Finding = tuple["State", str]
@@ -167,6 +167,7 @@ def _notified(_: str, records: Sequence[Record]) -> Finding:
     failed = [str(record.data["error"]) for record in records if record.kind == "not_notified"]
     if failed:
         return State.FAILED, f"the team was not notified: {failed[0]}"
-    if {str(record.data["after"]) for record in records if record.kind == "phase"} <= WITHOUT_MESSAGE:
+    phases = {str(record.data["after"]) for record in records if record.kind == "phase"}
+    if checklist_texts_of(records) > FIRST_CHECKLIST_TEXTS and phases <= WITHOUT_MESSAGE:
         return State.OPEN, "the team was not notified: the run ended before its first message"
     return State.OPEN, "the team was not notified: the environment has no notifications_topic"

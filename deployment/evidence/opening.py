@@ -1,7 +1,8 @@
 """The first two lines of a journal: who started what, where (``opened``), and which release it is about (``planned``).
 
 The line ``opened`` also says which version of the report's schema the journal's report has, so that an older journal
-yields the report that its own version wrote. In the same way it says which form the signed statement has.
+yields the report that its own version wrote. In the same way it says which form the signed statement has, and which texts
+the checklist.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from deployment.project import framework_version
 
 FIRST_SCHEMA, SCHEMA_VERSION = 1, 2
 FIRST_STATEMENT, SECOND_STATEMENT = 1, 2
+FIRST_CHECKLIST_TEXTS, CHECKLIST_TEXTS = 1, 2
 
 
 def schema_of(records: Sequence[Record]) -> int:
@@ -30,12 +32,18 @@ def statement_version_of(records: Sequence[Record]) -> int:
     return int(last_data(records, "opened").get("statement_version", FIRST_STATEMENT))
 
 
+def checklist_texts_of(records: Sequence[Record]) -> int:
+    """Return the version of the checklist's texts that a journal declares; journals without one have the first."""
+    return int(last_data(records, "opened").get("checklist_texts", FIRST_CHECKLIST_TEXTS))
+
+
 def written_by() -> dict[str, Any]:
     """Return the fields of ``opened`` that say which version of the framework writes the journal."""
     return {
         "framework": framework_version(),
         "schema_version": SCHEMA_VERSION,
         "statement_version": SECOND_STATEMENT,
+        "checklist_texts": CHECKLIST_TEXTS,
     }
 
 
