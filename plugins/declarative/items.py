@@ -156,7 +156,7 @@ class Declared:
                 for response in written:
                     if contract is not None and not case.undo and response.request.method == "POST":
                         with turn.slot(undo=True):
-                            clean_up(side.client, contract, response, headers)
+                            clean_up(side.client, contract, response, headers, second)
 
 
 def _client(item: pytest.Item, deployment: Session, release: Release | None) -> httpx.Client:

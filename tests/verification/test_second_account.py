@@ -9,10 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck, load
-from verification.declarative.demands import unknown_sessions
+from verification.declarative.demands import clean_up, unknown_sessions
 from verification.declarative.judge import Asker, CheckFailed
 from verification.declarative.source import InvalidChecks
+from verification.http.client import RecordingClient
 from verification.journeys.model import Session
 from verification.journeys.placeholders import Values
 
@@ -89,3 +91,52 @@ def test_account_is_refused_if_all_accounts_have_the_same_session(tmp_path: Path
     assert found.startswith(
         f"{FILE}:3: check 'a note is private' has a step with account: second, but session 'machine'"
     )
+
+
+NOTES = Contract(
+    {
+        "openapi": "3.1.0",
+        "info": {"title": "notes", "version": "1"},
+        "paths": {
+            "/notes": {"post": {"responses": {"201": {"description": "made"}}}},
+            "/notes/{id}": {"delete": {"responses": {"204": {"description": "gone"}}}},
+        },
+    }
+)
+
+
+def cleaned(headers: dict[str, str], made: object, session: dict[str, str], second: dict[str, str]) -> list[str]:
+    """Send a POST with these headers; return the credentials and the path of each DELETE that its clean-up sends."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            seen.append(f"{request.headers.get('authorization')} {request.headers.get('cookie')} {request.url.path}")
+            return httpx.Response(204)
+        return httpx.Response(201, json={"id": made})
+
+    transport = httpx.MockTransport(answer)
+    with RecordingClient(None, True, base_url="http://api.example", transport=transport) as client:
+        client.cookies.set("sid", "of-ann")
+        response = client.post("/notes", headers=headers)
+        clean_up(client, NOTES, response, session, second)
+    return seen
+
+
+@pytest.mark.parametrize("made", [7, "7"])
+@pytest.mark.parametrize(("sent", "deleted"), [("ann", "ann sid=of-ann"), ("bob", "bob None")])
+def test_the_account_that_created_an_entry_deletes_it(made: object, sent: str, deleted: str) -> None:
+    """An id can be a number; the second account does not get the cookies of the first."""
+    session, second = {"Authorization": "ann"}, {"Authorization": "bob"}
+    (found,) = cleaned({"Authorization": sent}, made, session, second)
+    assert found == f"{deleted} /notes/7"
+
+
+def test_the_clean_up_sends_the_credentials_of_the_request_itself() -> None:
+    """They are in the check's headers, without any session."""
+    assert cleaned({"Authorization": "key"}, "7", {}, {}) == ["key sid=of-ann /notes/7"]
+
+
+@pytest.mark.parametrize("made", [True, None, {"a": 1}])
+def test_an_answer_without_an_id_has_nothing_to_delete(made: object) -> None:
+    assert cleaned({"Authorization": "ann"}, made, {"Authorization": "ann"}, {}) == []

@@ -9,8 +9,13 @@ import httpx
 from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck
 from verification.declarative.placeholder_rules import nearest
+from verification.http.cookies import ask_alone
 from verification.journeys.model import Session
 from verification.journeys.placeholders import SHORTEST_SECRET, variable
+from verification.redaction.redactor import is_secret_name
+
+_NOT_SENT = ("cookie", "idempotency-key")
+"""Headers of a POST that its clean-up does not send again: the client has the newest cookies, and the key belongs to one request."""
 
 
 def names_a_schema(checks: Sequence[DeclaredCheck]) -> bool:
@@ -69,8 +74,17 @@ def unusable(
     return None
 
 
-def clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:
-    """Delete the resource that a POST created, if the contract has ``DELETE`` for its path and the ``id`` in the answer."""
+def clean_up(
+    client: httpx.Client,
+    contract: Contract,
+    response: httpx.Response,
+    session: Mapping[str, str],
+    second: Mapping[str, str] | None = None,
+) -> None:
+    """Delete the resource that a POST created, if the contract has ``DELETE`` for its path and the ``id`` in the answer.
+
+    ``session`` and ``second`` hold the headers of the sessions of both accounts: the one that sent the POST deletes.
+    """
     request = response.request
     if request.method != "POST" or not response.is_success:
         return
@@ -78,7 +92,19 @@ def clean_up(client: httpx.Client, contract: Contract, response: httpx.Response,
         made = response.json() if "json" in response.headers.get("content-type", "") else None
     except (ValueError, RecursionError):
         return  # the check itself says that the body is not JSON
-    if isinstance(made, dict) and isinstance(made.get("id"), str):
-        path = f"{request.url.path}/{made['id']}"
-        if contract.operation_for("DELETE", path) is not None:
-            client.delete(path, headers=dict(headers))
+    made_id = made.get("id") if isinstance(made, dict) else None
+    if isinstance(made_id, bool) or not isinstance(made_id, str | int):
+        return
+    path = f"{request.url.path}/{made_id}"
+    if contract.operation_for("DELETE", path) is None:
+        return
+    is_second = bool(second) and all(request.headers.get(name) == value for name, value in (second or {}).items())
+    headers = dict(httpx.Headers(dict((second or {}) if is_second else session)))
+    # A request can have credentials of its own, without a session or instead of those of its session.
+    headers |= {
+        name: value for name, value in request.headers.items() if is_secret_name(name) and name not in _NOT_SENT
+    }
+    if is_second:
+        ask_alone(client, "DELETE", path, headers, None)  # without the cookies of the first account
+    else:
+        client.delete(path, headers=headers)

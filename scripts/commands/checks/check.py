@@ -263,7 +263,7 @@ class _Runner:
             finally:
                 for response in answers:
                     if self._contract is not None and not case.undo:
-                        clean_up(client, self._contract, response, headers)
+                        clean_up(client, self._contract, response, headers, second)
 
     def _session(self, name: str | None, client: httpx.Client, user: SmokeUser | None) -> Mapping[str, str]:
         """Return the headers of a session. Raises NotSignedIn, ``httpx.TransportError``."""
