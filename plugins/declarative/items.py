@@ -24,6 +24,7 @@ from verification.http.cookies import own_cookies
 from verification.http.pool import Job, Result, Turn
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Expectation
+from verification.journeys.placeholders import Values
 
 CANDIDATE, LIVE, BOTH, EACH = "candidate", "live", "both", "each"
 CLIENT = ("client", "base_url", "limits", "gate")
@@ -116,8 +117,9 @@ class Declared:
         check, measured = self.check, list[Measurement]()
         case, user = given.get("case", check.cases[0]), given.get("smoke_user")
         problem = None
+        values = deployment.values(user)  # of both colours, which get the same request
         try:
-            answers = [self._on(side, case, deployment, user, (turn, measured)) for side in sides]
+            answers = [self._on(side, case, deployment, user, (turn, measured, values)) for side in sides]
             if check.on == BOTH and (found := list(differences(check, *answers))):
                 problem = "\n".join(found)
         except CheckFailed as failure:
@@ -130,9 +132,9 @@ class Declared:
         case: Case,
         deployment: Session,
         user: SmokeUser | None,
-        run: tuple[Turn, list[Measurement]],
+        run: tuple[Turn, list[Measurement], Values],
     ) -> list[httpx.Response]:
-        turn, measured = run
+        turn, measured, values = run
         contract = None if deployment.service.contract is None else deployment.contract
         where = "" if self.check.on == CANDIDATE else f" on {side.name}"
         written: list[httpx.Response] = []
@@ -151,7 +153,7 @@ class Declared:
         with own_cookies(side.client):
             try:
                 asker = Asker(side.client, contract, headers, answered, turn, second)
-                return asker.play(self.check, case, deployment.values(user))
+                return asker.play(self.check, case, values)
             finally:
                 for response in written:
                     if contract is not None and not case.undo and response.request.method == "POST":

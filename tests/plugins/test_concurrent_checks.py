@@ -197,6 +197,16 @@ def test_what_depends_on_its_moment_is_asked_alone(checks: Checks, how: str) -> 
     assert checks.pairs.most == 1
 
 
+def test_both_colours_get_the_same_request(checks: Checks) -> None:
+    """The answer names the request's path, so that it differs with every placeholder that differs."""
+    request = "GET /same/${uuid}?${uuid.hex}=${marker}"
+    checks.write(f"{{name: same, on: both, request: '{request}', expect: {{status: 200}}}}")
+    code, output, gate = checks.run()
+    assert (code, gate["outcome"]) == (0, "passed"), output
+    assert len(checks.pairs.asked) == 2
+    assert len(set(checks.pairs.asked)) == 1
+
+
 def test_the_first_failure_ends_the_run(checks: Checks) -> None:
     checks.write(reading(0), reading(1).replace("status: 200", "status: 404"), *(reading(n) for n in range(2, 200)))
     code, output, gate = checks.run("-x")

@@ -265,3 +265,22 @@ def test_without_a_candidate_nothing_is_asked(ours: Path, notes: Notes) -> None:
     assert "no candidate runs in this environment" in refusal("suites/notes/first.yaml::both agree")
     assert "no candidate runs" in refusal("suites/notes/first.yaml", "--against", "candidate")
     assert notes.seen == []
+
+
+def test_both_colours_get_the_same_request(ours: Path, notes: Notes) -> None:
+    environment_up(ours / ".embedded", notes, candidate=True)
+    text = 'checks: [{name: same, on: both, request: "GET /files/${uuid}", expect: {status: 401}}]'
+    (ours / "suites/notes/first.yaml").write_text(text)
+    assert ask("suites/notes/first.yaml").exit_code == 0
+    assert (len(notes.paths), len(set(notes.paths))) == (2, 1)
+
+
+def test_an_answer_has_the_limits_of_the_settings(ours: Path, notes: Notes) -> None:
+    """Also the time-out of the gate's table, for a file in a folder below the gate's."""
+    below = ours / "suites/notes/below"
+    below.mkdir()
+    (below / "first.yaml").write_text(CHECKS)
+    with (ours / "deployment.toml").open("a", encoding="utf-8") as settings:
+        settings.write("[deployment]\nrequest_deadline = 0.000001\nlargest_answer = 0.001\n")
+    result = ask("suites/notes/below/first.yaml::it is ready", "--against", notes.url)
+    assert (result.exit_code, "within 1e-06 s (request_deadline in [deployment])" in result.output) == (1, True)

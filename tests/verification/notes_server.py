@@ -87,6 +87,7 @@ class Notes:
         self.fail: Counter[str] = Counter()
         self.lose: Counter[str] = Counter()
         self.seen: list[str] = []
+        self.paths: list[str] = []
         self.refused = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"notes": self}))
         self._server.daemon_threads = True
@@ -116,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         operation = f"{self.command} /{self.path.split('/')[1]}{'/{}' if self.path.count('/') > 1 else ''}"
         notes.seen.append(operation)
+        notes.paths.append(self.path)
         pair = base64.b64encode(f"{USER['email']}:{USER['password']}".encode()).decode()
         if notes.fail[operation] > 0:
             notes.fail[operation] -= 1

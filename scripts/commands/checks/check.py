@@ -11,6 +11,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from xml.etree import ElementTree
@@ -90,6 +91,8 @@ def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: 
     from verification.declarative import demands
     from verification.declarative.checks import load
     from verification.declarative.source import InvalidChecks
+    from verification.http.answer_limits import AnswerLimits
+    from verification.http.client import open_client
 
     shown = file.relative_to(settings.project.root.resolve()).as_posix()
     service, contract = service_of(settings), contract_of(settings)
@@ -108,7 +111,12 @@ def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: 
     except InvalidChecks as error:
         raise Refused(str(error), hint="docs/add-a-check.md describes the format.") from None
     _refuse_impossible(used, wanted, service)
-    timeout_s = float(settings.table(file.parent.name).get("timeout", TIMEOUT_S))
+    limits = settings.limits
+    open_ = partial(
+        open_client,
+        timeout_s=float(settings.table(Path(shown).parts[1]).get("timeout", TIMEOUT_S)),
+        answers=AnswerLimits.of(limits.largest_answer, limits.request_deadline),
+    )
     asked = {*service.variables, *(name for check in used for name in check.variables)}
     found = places.find(settings, wanted.against, wanted.accounts, learn, asked)
     for check in used:
@@ -116,7 +124,7 @@ def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: 
             found.url_of(role)  # refused before anything is asked
     runner = _Runner(service, contract, wanted.against, found, learn)
     try:
-        results = [runner.run(check, case, timeout_s) for check, case in chosen]
+        results = [runner.run(check, case, open_) for check, case in chosen]
     finally:
         runner.close()
     return PASSED if all(results) else FAILED
@@ -195,8 +203,8 @@ class _Runner:
         for client in self._clients.values():
             client.close()
 
-    def run(self, check: DeclaredCheck, case: Case, timeout_s: float) -> bool:
-        """Play one case, print its result, and return whether it passed."""
+    def run(self, check: DeclaredCheck, case: Case, open_: Callable[[str], httpx.Client]) -> bool:
+        """Play one case, print its result, and return whether it passed; ``open_`` returns a client for an address."""
         import httpx
 
         from verification.declarative.judge import CheckFailed, differences
@@ -207,9 +215,11 @@ class _Runner:
         answers: list[list[httpx.Response]] = []
         self._answers = []
         problem = None
+        user = self._places.users[0] if check.has_session and self._places.users else None
+        values = _values(user)  # of both colours, which get the same request
         try:
             for role in roles:
-                answers.append(self._play(check, case, self._places.url_of(role), timeout_s))
+                answers.append(self._play(check, case, (user, values), self._client(role, open_)))
             if len(answers) > 1 and (found := list(differences(check, *answers))):
                 raise CheckFailed("\n".join(found))
         except (CheckFailed, NotSignedIn, TokenNotIssued) as failure:
@@ -229,20 +239,25 @@ class _Runner:
         click.echo(f"passed: {name} ({' and '.join(roles)}, {requests}, {took:.0f} ms)")
         return True
 
-    def _play(self, check: DeclaredCheck, case: Case, url: str, timeout_s: float) -> list[httpx.Response]:
+    def _client(self, role: str, open_: Callable[[str], httpx.Client]) -> httpx.Client:
+        url = self._places.url_of(role)
+        if url not in self._clients:
+            self._clients[url] = open_(url)
+        return self._clients[url]
+
+    def _play(
+        self, check: DeclaredCheck, case: Case, by: tuple[SmokeUser | None, Values], client: httpx.Client
+    ) -> list[httpx.Response]:
+        """Play one case and return the answers; ``by`` is the user, and the values of placeholders."""
         from verification.declarative.demands import clean_up
         from verification.declarative.judge import Asker, CheckFailed
-        from verification.http.client import open_client
         from verification.http.cookies import own_cookies
         from verification.journeys.model import Expectation
 
-        if url not in self._clients:
-            self._clients[url] = open_client(url, timeout_s=timeout_s)
-        client, user = self._clients[url], None
+        user, values = by
         headers: Mapping[str, str] = {}
         second: Mapping[str, str] = {}
         if check.has_session:
-            user = self._places.users[0] if self._places.users else None
             headers = self._session(check.session, client, user)
         if check.needs_second:
             if len(self._places.users) < 2:
@@ -259,7 +274,7 @@ class _Runner:
 
         with own_cookies(client):
             try:
-                return Asker(client, self._contract, headers, answered, second=second).play(check, case, _values(user))
+                return Asker(client, self._contract, headers, answered, second=second).play(check, case, values)
             finally:
                 for response in answers:
                     if self._contract is not None and not case.undo:
