@@ -295,8 +295,17 @@ def test_cookie_session() -> None:
     assert asked is not None
     found = credentials(session, asked, answer(200, {}, **{"set-cookie": "sid=abc; Path=/; HttpOnly"}))
     assert found.headers == {"Cookie": "sid=abc"}
+    assert found.lasts_s == float("inf")
     with pytest.raises(NotSignedIn, match="no cookie"):
         credentials(session, asked, answer(200, {}))
+
+
+def test_a_cookie_session_has_the_lifetime_in_the_answer() -> None:
+    session = Session("user", "cookie", sign_in=SIGN_IN, expires_in="$.expires_in")
+    asked = sign_in_request(session, Values(ACCOUNT, "m"))
+    assert asked is not None
+    found = credentials(session, asked, answer(200, {"expires_in": 900}, **{"set-cookie": "sid=abc"}))
+    assert (found.headers, found.lasts_s) == ({"Cookie": "sid=abc"}, 900)
 
 
 def test_sessions_without_a_request() -> None:

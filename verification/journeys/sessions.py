@@ -89,7 +89,7 @@ def credentials(session: Session, prepared: Prepared, answer: Answer) -> Credent
         if not pairs:
             raise NotSignedIn(asked, "the answer sets no cookie")
         text = "; ".join(f"{name}={value}" for name, value in pairs.items())
-        return Credentials({"Cookie": text}, text)
+        return Credentials({"Cookie": text}, text, _lasts(session, answer))
     try:
         token = find(session.token or "$.access_token", answer)
     except NotCaptured as problem:
