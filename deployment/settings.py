@@ -25,6 +25,9 @@ from deployment.strategy import AT_ONCE
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
 DEFAULTS_FILE = Path(__file__).with_name("gates.toml")
 NEVER = "never"
+OF_EVERY_GATE = ("required", "min_checks", "checks_in_flight", "checks_per_second")
+"""Keys that decide about a gate: a misspelt one would make it weaker."""
+_NEARLY = 0.85
 SERVICE_FILE = "suites/service.yaml"
 # Keys of an earlier version, each with its place in the description of the service.
 MOVED = {
@@ -193,6 +196,33 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
         shown = [one for one in problems if one.validator != "const" or tuple(one.absolute_path) not in listed]
         texts = [f"{path.name}{place}: {text}" for one in shown for place, text in _explain(one, lines)]
         raise SettingsError("\n  ".join(dict.fromkeys(texts)), hint="docs/settings.md describes every key.")
+    if found := list(_misspelt(document, schema["$defs"])):
+        lines = _lines_of(path)
+        texts = [
+            f"{path.name}{_place([*place, key], lines)}: {_unknown(place, key, near)}" for place, key, near in found
+        ]
+        raise SettingsError("\n  ".join(texts), hint="docs/settings.md describes every key.")
+
+
+def _misspelt(
+    document: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> Iterator[tuple[Sequence[str], str, Sequence[str]]]:
+    """Yield the keys of a project's own gates that are nearly one of every gate: the table, the key, the known key.
+
+    Such a table may have any other key for the gate's checks.
+    """
+    framework = definitions["gates"]["properties"]
+    tables = [([], document), *((["environments", name], own) for name, own in document["environments"].items())]
+    for place, tables_of in tables:
+        for gate, table in tables_of.get("gates", {}).items():
+            for key in table if gate not in framework else ():
+                near = difflib.get_close_matches(key, OF_EVERY_GATE, n=1, cutoff=_NEARLY)
+                if near and key not in OF_EVERY_GATE:
+                    yield [*place, "gates", gate], key, near
+
+
+def _unknown(place: Sequence[str], key: str, known: Any) -> str:
+    return f"unknown key {key!r} in [{'.'.join(place)}]{_nearest(key, known)}"
 
 
 def _lines_of(path: Path) -> dict[tuple[str, ...], int]:

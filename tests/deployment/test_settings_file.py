@@ -33,6 +33,13 @@ def test_defaults(file: Path) -> None:
     assert (settings.rule("anything").required, settings.rule("anything").min_checks) == (True, 1)
 
 
+def test_a_gate_of_a_project_has_keys_of_its_own(file: Path) -> None:
+    """Its checks get them as limits. The gate's name is that of its folder."""
+    file.write_text(HEAD + "[gates.our-2nd]\nmin_checks = 2\nmax_checks = 3\ntimeout_s = 4\nreads = ['a']\n" + BODY)
+    table = load(file).table("our-2nd")
+    assert table == {"min_checks": 2, "max_checks": 3, "timeout_s": 4, "reads": ["a"]}
+
+
 def test_environment_overrides_key_by_key(file: Path) -> None:
     own = "[environments.e.deployment]\nbake = 5\n[environments.e.gates.load]\nusers = 3\n"
     file.write_text(HEAD + "[deployment]\nbake = 60\nlease_ttl = 30\n[gates.load]\nusers = 9\nrate = 7\n" + BODY + own)
@@ -47,6 +54,15 @@ def test_environment_overrides_key_by_key(file: Path) -> None:
         (HEAD + "[deployment]\nbaek = 5\n" + BODY, "unknown key 'baek'.*did you mean 'bake'"),
         (HEAD + "[gates.health]\nintervall = 5\n" + BODY, "unknown key 'intervall'.*did you mean 'interval'"),
         (HEAD + "[gates.load]\nuser = 5\n" + BODY, "did you mean 'users'"),
+        (
+            HEAD + "[gates.own]\nmin_chekcs = 5\n" + BODY,
+            r":3: unknown key 'min_chekcs' in \[gates.own\]; did you mean 'min_checks'",
+        ),
+        (
+            HEAD + BODY + "[environments.e.gates.own]\nrequird = true\n",
+            r"in \[environments.e.gates.own\]; did you mean 'required'",
+        ),
+        (HEAD + '[gates.own]\ntimeout = "5"\n' + BODY, r"gates\.own\.timeout"),
         (HEAD + BODY + "regoin = 'x'\n", "unknown key 'regoin'"),
         (HEAD + "depoyment = 1\n" + BODY, "did you mean 'deployment'"),
         (HEAD + '[deployment]\nbake = "5"\n' + BODY, r"deployment\.bake"),
