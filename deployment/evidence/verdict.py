@@ -139,8 +139,12 @@ class Tally:
             self.answers.setdefault(answer, set()).add(check)
 
     def met(self) -> dict[str, set[str]]:
-        """Return the contract's answers and the checks that met them: a check that did not pass may have got another answer than it should."""
+        """Return the contract's answers and the checks that met them.
+
+        A check that did not pass may have got another answer than it should. An advisory one does not count.
+        """
         passed = {check for check, results in self.results.items() if _worst(results) is CheckOutcome.PASSED}
+        passed -= self.advisory
         return {answer: checks & passed for answer, checks in self.answers.items() if checks & passed}
 
     def missing_samples(self, check: str) -> str | None:

@@ -300,9 +300,7 @@ class Coordinator(RunState):
         if not patterns or self._settings is None or self.partial:
             return
         contract = contract_of(self._settings)
-        advisory = self._tally.advisory
-        met = {answer: checks for answer, checks in self._tally.met().items() if checks - advisory}
-        lacking = missing([] if contract is None else documented(contract), patterns, met)
+        lacking = missing([] if contract is None else documented(contract), patterns, self._tally.met())
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             text = f"no check met {lacking[0]}{more}, which `cover` of deployment.toml names"

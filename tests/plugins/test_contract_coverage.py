@@ -87,6 +87,17 @@ def test_demanded_answer_that_no_check_met_rejects(project: Project, workers: st
         coverage_command.show(later.parent, None, as_json=False)
 
 
+def test_an_answer_that_only_an_advisory_check_met_is_not_met(project: Project) -> None:
+    """The run and the command say the same."""
+    advisory = PAGE.replace("signed_in: true", "signed_in: true\n    severity: advisory")
+    (project.path / "suites" / "endpoints" / "pages.yaml").write_text(advisory)
+    project.settings(f"[gates.endpoints]\ncover = ['{LIST}']\n")
+    run = project.run(target=None)
+    assert (run.code, LIST in recorded(run)["met"]) == (1, False), run.output
+    assert f"no check met {LIST}, which `cover` of deployment.toml names" in run.output
+    assert coverage(run).exit_code == 1
+
+
 def test_wrong_answer_of_a_failed_check_does_not_count(project: Project) -> None:
     (project.path / "suites" / "endpoints" / "wrong.yaml").write_text(WRONG)
     run = project.run()
