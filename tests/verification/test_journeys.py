@@ -186,6 +186,20 @@ def test_nothing_to_undo_without_a_captured_value() -> None:
     assert played.finished
 
 
+def test_an_unexpected_answer_to_a_request_that_wrote_is_undone() -> None:
+    played = play()
+    assert go(played, answer(200, {"id": "7"})) == [("create", "status 200, expected 201")]
+    assert (played.failed, played.left_something) == (True, True)
+    assert go(played, answer(204), answer(404)) == [("delete", None), ("gone", None)]
+    assert not played.left_something
+
+
+def test_an_answer_that_refuses_gives_nothing_to_undo() -> None:
+    played = play()
+    assert go(played, answer(409, {"id": "7"})) == [("create", "status 409, expected 201")]
+    assert played.finished
+
+
 def test_a_lost_answer_to_undo_leaves_something() -> None:
     """Whether it is gone is not asked: it is not, and that would count one fault twice."""
     played = play()

@@ -18,7 +18,7 @@ from verification.http.cookies import ask_alone
 from verification.http.json_body import json_value
 from verification.http.pool import Stopped, Turn
 from verification.http.text_body import text_of
-from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
+from verification.journeys.expectations import NOT_JSON, NotCaptured, capturable, capture, problems, show
 from verification.journeys.model import Expectation
 from verification.journeys.placeholders import UnknownPlaceholder, Values
 from verification.journeys.player import Prepared, prepare
@@ -95,7 +95,7 @@ class Asker:
     ) -> httpx.Response:
         try:
             session = self.second if declared.second else self.session
-            prepared = prepare(declared.step, values, {**_ACCEPT, **session})
+            prepared = prepare(declared.step, values, {**_ACCEPT, **session}, undoing=undo)
         except OSError as error:
             raise CheckFailed(f"{check.file}:{declared.line}: a file cannot be read: {error.strerror}") from None
         begin = f"{check.file}:{declared.line}: {_named(declared)}{prepared.method} {prepared.path}"
@@ -107,6 +107,7 @@ class Asker:
             except NotCaptured as error:
                 wrong = [str(error)]
         if wrong:
+            values.learn(capturable(declared.step.capture, Received(response)))
             again = f"  again:    {curl_for(response.request)}"
             raise CheckFailed("\n".join([*(f"{begin}: {one}" for one in wrong), again]))
         return response

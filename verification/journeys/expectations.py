@@ -14,6 +14,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -106,6 +107,18 @@ def _field(value: Any, name: str) -> Any:
 def capture(wanted: Mapping[str, str], answer: Answer) -> dict[str, Any]:
     """Return the captured values by name. Raises NotCaptured if one is missing, null, an object or an array."""
     return {name: _single(query, find(query, answer)) for name, query in wanted.items()}
+
+
+def capturable(wanted: Mapping[str, str], answer: Answer) -> dict[str, Any]:
+    """Return those of the values that an unexpected answer has, so that `undo` can remove what the request wrote.
+
+    An answer that says that the request failed (a status other than 2xx) has none.
+    """
+    found: dict[str, Any] = {}
+    for name, query in wanted.items() if 200 <= answer.status < 300 else ():
+        with suppress(NotCaptured):
+            found |= capture({name: query}, answer)
+    return found
 
 
 def captured_from(wanted: Mapping[str, str], document: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from verification.journeys.expectations import Answer, NotCaptured, capture, problems
+from verification.journeys.expectations import Answer, NotCaptured, capturable, capture, problems
 from verification.journeys.ledger import Entry
 from verification.journeys.model import Expectation, Journey, Request, Step
 from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in, spelt
@@ -224,7 +224,10 @@ class Play:
     def _judge(self, prepared: Prepared, answer: Answer | None, *, quote: bool) -> str | None:
         if answer is None:
             return None
-        return judge(prepared, answer, quote=quote) or self._capture(prepared.step, answer)
+        problem = judge(prepared, answer, quote=quote) or self._capture(prepared.step, answer)
+        if problem is not None:
+            self.values.learn(capturable(prepared.step.capture, answer))
+        return problem
 
     def skip(self) -> None:
         """Skip the next step without sending it."""
