@@ -205,6 +205,20 @@ def test_a_check_that_the_description_does_not_have(ours: Path, notes: Notes) ->
     assert text == f"not found: {ours}/suites/service.yaml::nope\n  `deploy.py checks` lists the ids of all checks."
 
 
+def test_a_check_of_the_description_gets_the_accounts(ours: Path, notes: Notes) -> None:
+    with_pytest(ours)
+    one = ("suites/service.yaml::endpoints::journey (look)", "--against", notes.url)
+    without = ask(*one)
+    reason = "not asked: it needs an account; give --accounts FILE or the variable SMOKE_USERS"
+    assert without.output.splitlines() == ["failed: suites/service.yaml::journey (look)", reason]
+    (ours / "accounts.json").chmod(0o600)
+    result = ask(*one, "--accounts", "accounts.json")
+    assert (result.exit_code, "canary" in result.output) == (0, False), result.output
+    (ours / "accounts.json").chmod(0o644)
+    assert "mode 0644, expected 0600" in refusal(*one, "--accounts", "accounts.json")
+    assert "--accounts needs --against=URL for this check" in refusal(one[0], "--accounts", "accounts.json")
+
+
 def test_checks_that_do_not_count_say_so(ours: Path, notes: Notes) -> None:
     with_pytest(ours)
     source = "import pytest\n@pytest.mark.advisory('new')\ndef test_a(client): client.get('/ready')\n"

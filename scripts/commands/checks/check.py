@@ -40,6 +40,8 @@ SUFFIXES = (".yaml", ".yml")
 TIMEOUT_S = 10.0
 SKIP_BEGINS = "until "
 """How the reason of a skip begins that the check's file declares, see docs/add-a-check.md."""
+NOT_ASKED = "not asked: "
+"""How the reason of a check begins that this run could not ask, such as one that needs an account."""
 PYTEST_ERROR = "ERROR: "
 """How pytest's line begins if it does not accept its command line."""
 HOW_TO_SKIP = 'To skip it until a day: @pytest.mark.skip_until("YYYY-MM-DD", reason="…").'
@@ -319,8 +321,11 @@ def _values(user: SmokeUser | None) -> Values:
 
 def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn: Learn) -> int:
     """Run a check in Python, or one from the description, with pytest, and return its exit code."""
-    if wanted.accounts is not None:
-        raise Refused("--accounts is for checks in YAML; a check in Python signs in with the environment's accounts")
+    if wanted.accounts is not None and wanted.against == places.LIVE:
+        raise Refused(
+            "--accounts needs --against=URL for this check; at live it signs in with the environment's accounts",
+            hint="Only a check in YAML can be asked at live with other accounts.",
+        )
     shown = file.relative_to(settings.project.root.resolve()).as_posix()
     function = re.split(r"\[", name.rpartition("::")[2])[0]
     if file.suffix == ".py" and name:
@@ -333,6 +338,8 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
     if wanted.against != places.LIVE:
         url = places.find(settings, wanted.against, None, learn).url_of(wanted.against)
         arguments.append(f"--base-url={url}")
+    if wanted.accounts is not None:
+        arguments.append(f"--accounts={wanted.accounts.absolute()}")
     with tempfile.TemporaryDirectory() as folder:  # nobody looks for the report of one check
         reports, output = Path(folder, "reports"), Path(folder, "output")
         code = _pytest(settings.project.root, [*arguments, f"--reports={reports}"], output)
@@ -452,6 +459,8 @@ def _results(reports: Path, shown: str) -> Iterator[str]:
             problem = next((one for one in case if one.tag in ("failure", "error", "skipped")), None)
             if problem is not None and problem.tag == "skipped" and str(problem.get("message")).startswith(SKIP_BEGINS):
                 yield f"skipped: {name}: {problem.get('message')}"
+            elif problem is not None and str(problem.get("message")).startswith(NOT_ASKED):
+                yield f"failed: {name}\n{problem.get('message')}"
             elif problem is not None and problem.get("type") == "pytest.skip":
                 yield f"failed: {name}\nit was skipped, which proves nothing: {problem.get('message')}\n  {HOW_TO_SKIP}"
             elif problem is None:
