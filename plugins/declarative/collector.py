@@ -90,7 +90,7 @@ def _contract(path: Path) -> Contract:
 
 def _sessions(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterator[str]:
     """Yield the checks whose session the description does not have."""
-    if not any(check.session or check.needs_second for check in checks):
+    if not any(check.has_session for check in checks):
         return
     try:
         known = service_of(load_settings(project_of(config).settings_file, config.option.environment)).sessions

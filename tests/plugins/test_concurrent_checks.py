@@ -207,6 +207,14 @@ def test_both_colours_get_the_same_request(checks: Checks) -> None:
     assert len(set(checks.pairs.asked)) == 1
 
 
+def test_a_session_that_the_service_does_not_have_is_refused(checks: Checks) -> None:
+    """As a mistake in the file, before anything is asked."""
+    checks.write("{name: mine, signed_in: true, request: GET /same, expect: {status: 200}}")
+    code, output, _ = checks.run()
+    assert (code, checks.pairs.asked) == (4, []), output
+    assert "many.yaml:2: check 'mine' has signed_in, but suites/service.yaml describes no session" in output
+
+
 def test_the_first_failure_ends_the_run(checks: Checks) -> None:
     checks.write(reading(0), reading(1).replace("status: 200", "status: 404"), *(reading(n) for n in range(2, 200)))
     code, output, gate = checks.run("-x")

@@ -87,6 +87,8 @@ def test_account_is_refused_if_all_accounts_have_the_same_session(tmp_path: Path
     check = loaded(tmp_path)
     key = Session("machine", "api-key", password="${secret.KEY}")
     assert list(unknown_sessions([check], {"user": Session("user", "basic")})) == []
+    (none,) = unknown_sessions([check], {"user": Session("user", "none")})
+    assert none == f"{FILE}:3: check 'a note is private' has signed_in, but suites/service.yaml describes no session"
     (found,) = unknown_sessions([check], {"machine": key})
     assert found.startswith(
         f"{FILE}:3: check 'a note is private' has a step with account: second, but session 'machine'"

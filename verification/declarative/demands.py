@@ -28,6 +28,8 @@ def unknown_sessions(checks: Sequence[DeclaredCheck], known: Mapping[str, Sessio
     """Yield the checks whose session the description does not have, or whose session is the same for each account."""
     first = next((one for one in known.values() if one.kind != "none"), None)
     for check in checks:
+        if check.signed_in and first is None:
+            yield f"{check.place}: check {check.name!r} has signed_in, but suites/service.yaml describes no session"
         session = first if check.session is None else known.get(check.session)
         if check.needs_second and session is not None and not session.needs_account:
             yield (

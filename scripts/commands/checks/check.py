@@ -176,9 +176,7 @@ def _refuse_impossible(checks: Sequence[DeclaredCheck], wanted: Wanted, service:
     if user is None:
         return
     session = service.signed_in if user.session is None else service.sessions[user.session]
-    if session is None:
-        raise Refused(f"{user.place}: check {user.name!r} has signed_in, but suites/service.yaml describes no session")
-    if session.needs_account and wanted.against not in roles and wanted.accounts is None:
+    if session is not None and session.needs_account and wanted.against not in roles and wanted.accounts is None:
         raise Refused(
             f"{user.place}: check {user.name!r} needs an account of the service at {wanted.against}",
             hint="Name a file: --accounts FILE, a JSON list of accounts, each an object with the keys email and password.",
@@ -290,7 +288,7 @@ class _Runner:
 
         session = self._service.signed_in if name is None else self._service.sessions[name]
         if session is None:
-            raise LookupError("refused before")
+            raise LookupError("refused before, by demands.unknown_sessions")
         key = (str(client.base_url), session.name, user)
         if key not in self._sessions:
             values = _values(user)
