@@ -155,11 +155,11 @@ class Progress:
             self._line(gate.name, f"gate passed: {gate.checks} of {gate.checks} checks {took}", green=True)
             return
         why = f"waived: {gate.waived}" if gate.waived else "" if gate.required else "not required"
-        count = f"{gate.failed} of {gate.checks} checks did not pass {took}" + (f", {why}" if why else "")
-        harmless = bool(why)
-        self._line(
-            gate.name, f"gate FAILED: {count}: {gate.reason}", **({"yellow": True} if harmless else {"red": True})
-        )
+        count = f": {gate.failed} of {gate.checks} checks did not pass"
+        if not gate.failed:  # the reason is one of the gate itself
+            count = " although its checks passed"
+        text = f"gate FAILED{count} {took}" + (f", {why}" if why else "")
+        self._line(gate.name, f"{text}: {gate.reason}", **({"yellow": True} if why else {"red": True}))
 
     # -- events --------------------------------------------------------------------------------------------------------
 

@@ -142,6 +142,7 @@ def test_gate_without_requests_fails(project: Project) -> None:
     run = project.run()
     assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("redis: its checks sent the release no recorded request")
+    assert "redis      gate FAILED although its checks passed (" in run.output
     assert run.gate("redis")["outcome"] == "failed"
 
 
