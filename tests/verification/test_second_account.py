@@ -107,6 +107,10 @@ NOTES = Contract(
 )
 
 
+LOST = "lost"
+"""The id of an entry whose DELETE is not answered."""
+
+
 def cleaned(headers: dict[str, str], made: object, session: dict[str, str], second: dict[str, str]) -> list[str]:
     """Send a POST with these headers; return the credentials and the path of each DELETE that its clean-up sends."""
     seen: list[str] = []
@@ -114,6 +118,8 @@ def cleaned(headers: dict[str, str], made: object, session: dict[str, str], seco
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "DELETE":
             seen.append(f"{request.headers.get('authorization')} {request.headers.get('cookie')} {request.url.path}")
+            if made == LOST:
+                raise httpx.ReadError("the connection was closed")
             return httpx.Response(204)
         return httpx.Response(201, json={"id": made})
 
@@ -137,6 +143,11 @@ def test_the_account_that_created_an_entry_deletes_it(made: object, sent: str, d
 def test_the_clean_up_sends_the_credentials_of_the_request_itself() -> None:
     """They are in the check's headers, without any session."""
     assert cleaned({"Authorization": "key"}, "7", {}, {}) == ["key sid=of-ann /notes/7"]
+
+
+def test_a_clean_up_without_an_answer_fails_nothing() -> None:
+    """The check has its result already."""
+    assert cleaned({"Authorization": "ann"}, LOST, {"Authorization": "ann"}, {}) == ["ann sid=of-ann /notes/lost"]
 
 
 @pytest.mark.parametrize("made", [True, None, {"a": 1}])
