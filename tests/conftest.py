@@ -6,7 +6,8 @@ from __future__ import annotations
 # such a run would leave httpx with the exceptions of a discarded httpcore, and it would no longer recognise a ConnectError.
 import httpcore  # noqa: F401
 import pytest
-import vl_convert  # noqa: F401  # a second import fails, and pytester forgets what its runs have imported first
+import scipy.special  # noqa: F401  # a second import fails, and pytester forgets what its runs have imported first
+import vl_convert  # noqa: F401  # as scipy.special
 
 from tests.slowest import CpuMeter, SlowestFiles
 from tests.soak import Soak
