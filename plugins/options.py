@@ -18,10 +18,9 @@ from deployment.errors import Refused
 from deployment.model import Colour
 from deployment.project import CONFIGURATION, Project
 from verification.http.route import DIRECT, Route
-from verification.journeys.accounts import SmokeUser, parse_smoke_users, read_accounts
+from verification.journeys.accounts import ACCOUNTS_VARIABLE, SmokeUser, parse_smoke_users, read_accounts
 
 AUTO = "auto"
-ACCOUNTS_VARIABLE = "SMOKE_USERS"
 """The variable that holds the accounts for a verification of an address, unless ``--accounts`` names a file."""
 MOST_LOAD_WORKERS = 64
 REQUIRED_PLUGINS = ("plugins.run", "plugins.fixtures", "plugins.reports")

@@ -18,10 +18,10 @@ from deployment.settings import Settings
 from infrastructure.description import has_environment, service_of
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import front_door_request, take_snapshot
-from plugins.options import ACCOUNTS_VARIABLE
 from plugins.stages import Stage
 from plugins.state import Release, expected, unregistered
 from plugins.traffic import TrafficMonitor, prober_config
+from verification.journeys.accounts import ACCOUNTS_VARIABLE
 from verification.journeys.placeholders import provide_secrets, provided_secrets, secret_values
 from verification.journeys.untried import untried
 from verification.watch.watch import WatchLimits

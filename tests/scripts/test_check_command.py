@@ -219,6 +219,19 @@ def test_a_check_of_the_description_gets_the_accounts(ours: Path, notes: Notes) 
     assert "--accounts needs --against=URL for this check" in refusal(one[0], "--accounts", "accounts.json")
 
 
+def test_the_variable_gives_accounts_at_a_url(ours: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ("suites/notes/first.yaml::a note is kept", "--against", notes.url)
+    assert "The variable SMOKE_USERS may hold the list instead." in refusal(*one)
+    monkeypatch.setenv("SMOKE_USERS", (ours / "accounts.json").read_text())
+    assert ask(*one).exit_code == 0
+    monkeypatch.setenv("SMOKE_USERS", json.dumps([{"email": "ann", "password": "canary-Wrong:word"}]))
+    assert ask(*one).exit_code == 1
+    assert ask(*one, "--accounts", "accounts.json").exit_code == 0, "the file comes first"
+    monkeypatch.setenv("SMOKE_USERS", "canary")
+    assert refusal(*one).startswith("the variable SMOKE_USERS is not JSON")
+    assert "canary" not in refusal(*one)
+
+
 def test_checks_that_do_not_count_say_so(ours: Path, notes: Notes) -> None:
     with_pytest(ours)
     source = "import pytest\n@pytest.mark.advisory('new')\ndef test_a(client): client.get('/ready')\n"

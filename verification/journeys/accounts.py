@@ -8,6 +8,9 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ACCOUNTS_VARIABLE = "SMOKE_USERS"
+"""The variable that may hold the smoke users of a service at a URL."""
+
 
 @dataclass(frozen=True)
 class SmokeUser:

@@ -23,6 +23,7 @@ from deployment.project import Project
 from deployment.settings import Settings
 from scripts.commands.checks import places
 from verification.declarative.placeholder_rules import nearest
+from verification.journeys.accounts import ACCOUNTS_VARIABLE
 
 if TYPE_CHECKING:
     import httpx
@@ -176,10 +177,12 @@ def _refuse_impossible(checks: Sequence[DeclaredCheck], wanted: Wanted, service:
     if user is None:
         return
     session = service.signed_in if user.session is None else service.sessions[user.session]
-    if session is not None and session.needs_account and wanted.against not in roles and wanted.accounts is None:
+    given = wanted.accounts is not None or bool(os.environ.get(ACCOUNTS_VARIABLE))
+    if session is not None and session.needs_account and wanted.against not in roles and not given:
         raise Refused(
             f"{user.place}: check {user.name!r} needs an account of the service at {wanted.against}",
-            hint="Name a file: --accounts FILE, a JSON list of accounts, each an object with the keys email and password.",
+            hint="Name a file: --accounts FILE, a JSON list of accounts, each an object with the keys email and password. "
+            f"The variable {ACCOUNTS_VARIABLE} may hold the list instead.",
         )
 
 

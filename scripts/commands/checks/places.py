@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from deployment.errors import Refused
 from deployment.settings import Settings
-from verification.journeys.accounts import SmokeUser, parse_smoke_users
+from verification.journeys.accounts import ACCOUNTS_VARIABLE, SmokeUser, parse_smoke_users
 from verification.journeys.placeholders import provide_secrets, provided_secrets
 
 LIVE, CANDIDATE = "live", "candidate"
@@ -50,6 +50,8 @@ def find(
 ) -> Places:
     """Return the addresses and the accounts. Secrets are redacted from now on. Raises Refused, CloudError.
 
+    The accounts at a URL are those of the file ``accounts``, or of the variable that `pytest --base-url` reads as well.
+
     ``asked`` are the variables and secrets that will be used; a variable of the process replaces the environment's secret.
     """
     given = () if accounts is None else _accounts(accounts)
@@ -58,7 +60,7 @@ def find(
         places = _places(settings, learn, quickly=lacking.isdisjoint(asked))
         places = Places(places.live, places.candidate, given or places.users)
     else:
-        places = Places(None, None, given)
+        places = Places(None, None, given or _accounts_of_variable())
     learn(*(user.password for user in places.users))
     return places
 
@@ -85,6 +87,14 @@ def _places(settings: Settings, learn: Callable[..., None], *, quickly: bool) ->
     provide_secrets(provided_secrets(), unless_in=os.environ)
     document = status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
     return Places(connected.live_url, document["idle"]["url"], tuple(connected.smoke_users))
+
+
+def _accounts_of_variable() -> tuple[SmokeUser, ...]:
+    text = os.environ.get(ACCOUNTS_VARIABLE)
+    try:
+        return parse_smoke_users(text, f"the variable {ACCOUNTS_VARIABLE}") if text else ()
+    except ValueError as error:
+        raise Refused(str(error), hint=f"Correct {ACCOUNTS_VARIABLE}, or name a file: --accounts FILE.") from None
 
 
 def _accounts(file: Path) -> tuple[SmokeUser, ...]:
