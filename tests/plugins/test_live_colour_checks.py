@@ -43,7 +43,8 @@ def test_harm_to_live_is_reported_first(project: Project, more: str) -> None:
 
 
 def test_error_in_a_bystander_check_is_not_harm(project: Project) -> None:
-    project.suite("bystander", "def test_it(live_client, no_such_fixture): pass")
+    broken = "import pytest\n@pytest.fixture\ndef broken(): raise OSError\n"
+    project.suite("bystander", f"{broken}def test_it(live_client, broken): pass")
     run = project.run()
     assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is False

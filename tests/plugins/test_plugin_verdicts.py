@@ -46,7 +46,7 @@ NOT_A_PASS = {
             with subtests.test():
                 pytest.skip("not today")
     """,
-    "missing fixture": "def test_it(no_such_fixture): pass",
+    "broken fixture": "import pytest\n@pytest.fixture\ndef broken(): raise OSError\ndef test_it(broken): pass",
     "warning": "import warnings\ndef test_it(): warnings.warn('deprecated', DeprecationWarning)",
     "promoted too early": "def test_it(promoted): pass",
     "baked too early": "def test_it(baked): pass",
