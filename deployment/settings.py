@@ -199,7 +199,8 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
     if found := list(_misspelt(document, schema["$defs"])):
         lines = _lines_of(path)
         texts = [
-            f"{path.name}{_place([*place, key], lines)}: {_unknown(place, key, near)}" for place, key, near in found
+            f"{path.name}{_place([*place, key], lines)}: {_unknown('.'.join(place), key, near)}"
+            for place, key, near in found
         ]
         raise SettingsError("\n  ".join(texts), hint="docs/settings.md describes every key.")
 
@@ -221,8 +222,8 @@ def _misspelt(
                     yield [*place, "gates", gate], key, near
 
 
-def _unknown(place: Sequence[str], key: str, known: Any) -> str:
-    return f"unknown key {key!r} in [{'.'.join(place)}]{_nearest(key, known)}"
+def _unknown(table: str, key: str, known: Any) -> str:
+    return f"unknown key {key!r} in [{table}]{_nearest(key, known)}"
 
 
 def _lines_of(path: Path) -> dict[tuple[str, ...], int]:
@@ -289,7 +290,7 @@ def _explain(problem: jsonschema.ValidationError, lines: Mapping[tuple[str, ...]
         known = schema.get("properties", {})
         for key in cast("dict[str, Any]", problem.instance):
             if key not in known:
-                yield _place([*path, key], lines), f"unknown key {key!r} in [{where}]{_nearest(key, known)}"
+                yield _place([*path, key], lines), _unknown(where, key, known)
     elif problem.validator == "required":
         yield _place(path, lines), f"[{where}] {problem.message}"
     elif problem.validator == "not":  # a key that another platform or router has
