@@ -187,7 +187,8 @@ def _steps(
 ) -> list[str]:
     limits = settings.limits
     live = "must be healthy" if allowed.unhealthy_live is None else f"may be unhealthy: {allowed.unhealthy_live}"
-    waived = f", except {', '.join(allowed.waived)}, which is waived" if allowed.waived else ""
+    are = "is" if len(allowed.waived) == 1 else "are"
+    waived = f", except {', '.join(allowed.waived)}, which {are} waived" if allowed.waived else ""
     after = f"traffic back to {target.other} within {limits.rollback_timeout:g} s"
     if image.irreversible:
         after = f"freeze, traffic stays on {target}: the migration of {image.name} is irreversible"
