@@ -29,6 +29,7 @@ SETTINGS = "KILL_SETTINGS"
 """The environment variable that names another deployment.toml."""
 LOAD = "locust"
 BEFORE, AFTER, WHILE = "before", "after", "while"
+LONGEST_WAIT_S = 120.0
 
 
 def label(kind: str, data: Mapping[str, Any], earlier: Counter[str]) -> str:
@@ -49,7 +50,10 @@ def _die() -> None:
 
 def _die_under_load() -> None:
     """Kill this process once Locust runs, and leave its children running: the load continues."""
+    end = time.monotonic() + LONGEST_WAIT_S
     while not any(LOAD in child.cmdline() for child in _children()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"no process of the load began within {LONGEST_WAIT_S:g} s")
         time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGKILL)
 
