@@ -346,6 +346,36 @@ def test_slower_operation_beside_one_without_answers_is_measured_again_with_all_
     assert again.places[0] == judge.places
 
 
+def over_budget(operation: str) -> Draw:
+    """Draw times of which one in ten is far over the p95 budget."""
+    return lambda draw, place, n: noise(draw, place, n) + (1200.0 if place[0] == operation and n % 10 == 0 else 0.0)
+
+
+def test_operation_over_its_budget_is_measured_again_alone() -> None:
+    again = Again(in_sessions(over_budget("listConsults"), noise))
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    result = judge_repeatedly(measured_by(over_budget("listConsults")), judge, again, compared=True)
+    assert {name for name, _ in again.places[0]} == {"listConsults"}, [one.says for one in result.suspected]
+    assert result.about("listConsults", "budget"), words(result)
+
+
+@pytest.mark.parametrize(("slower", "refused"), [(1.6, {"login"}), (1.0, set())])
+def test_slow_answers_that_pass_do_not_hide_a_slower_operation(slower: float, refused: set[str]) -> None:
+    then: Draw = lambda draw, place, n: noise(draw, place, n) * (slower if place[0] == "login" else 1)  # noqa: E731 - used three times
+    first = measured_by(noise)(PLACES)
+    for kind in KINDS:  # a cold cache, for instance
+        first.times["listConsults", kind][CANDIDATE][:4] = [1200.0] * 4
+    first.cut_short = "listConsults: too many answers over 1000 ms"
+    again = Again(in_sessions(then, noise), in_sessions(then, noise), in_sessions(then, noise, 8))
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    result = judge_repeatedly(lambda _: first, judge, again, compared=True, pause=lambda _: None)
+    assert {one.test for one in result.suspected} == {"budget"}, [one.says for one in result.suspected]
+    assert not again.asked[0][1].controls
+    assert again.asked[1][1].controls
+    assert again.places[1] == judge.places
+    assert {one.operation for one in result.findings} == refused, words(result)
+
+
 def test_plain_tail_ends_the_second_measurement_early() -> None:
     judge = Judge(LIMITS, SAMPLES, OPERATIONS)
     early = replace(in_sessions(tail(0.1), noise, 8), is_early=True)

@@ -145,18 +145,26 @@ def judge_repeatedly(
     if not suspected:
         return result
     if _names_operations(suspected) and judge.has_answers(first):
-        judge = judge.only(_operations(suspected))
-    # Else measure everything again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
-    second = again(_operations(suspected), _sessions(SECOND, suspected, judge), judge)
-    found = judge.findings(second)
+        part = judge.only(_operations(suspected))
+    else:  # a slow tail may have shown in one operation first, and by chance would not show in that one twice
+        part = judge
+    sessions = _sessions(SECOND, suspected, part)
+    second = again(_operations(suspected), sessions, part)
+    found = part.findings(second)
+    is_new = not found and first.cut_short is not None and compared and not sessions.controls
+    if is_new:
+        # The slow or failed answers ended the first measurement, and the second compared nothing: neither did all that they should.
+        part = judge
+        second = again((), replace(SECOND, places=tuple(judge.places)), judge)
+        found = judge.findings(second)
     words = {one.operation: one.says for one in suspected}
-    if not found or any(one.plain for one in found):
+    if not found or (any(one.plain for one in found) and not is_new):
         findings = tuple(
             one.after(f"the first of two measurements: {words.get(one.operation, suspected[0].says)}") for one in found
         )
         return replace(result, second=second, findings=findings)
     pause(PAUSE_BEFORE_THIRD_S)
-    confirming = (judge.only(_operations(found)) if _names_operations(found) else judge).confirming(found)
+    confirming = (part.only(_operations(found)) if _names_operations(found) else part).confirming(found)
     third = again(_operations(found), _sessions(THIRD, found, confirming), confirming)
     seconds = {one.operation: one.says for one in found}
     confirmed = confirming.findings(third)
@@ -178,8 +186,8 @@ def _operations(found: Collection[Finding]) -> Collection[str]:
 
 
 def _names_operations(found: Collection[Finding]) -> bool:
-    """Return whether nothing but single operations is slower, so that the others need not be measured again."""
-    return all(one.test == SLOWER and one.operation != ALL for one in found)
+    """Return whether nothing but single operations is slower or over a budget, so that the others need not be measured again."""
+    return all(one.test in (SLOWER, BUDGET) and one.operation != ALL for one in found)
 
 
 def _sessions(plan: SessionPlan, found: Collection[Finding], judge: Judge) -> SessionPlan:

@@ -21,6 +21,8 @@ from verification.statistics import percentile
 
 # A release that is not warm by then is measured as it is: the warm-up must not take longer than a refusal.
 _LONGEST_WARM_UP_S = 5.0
+# The first measurement has warmed both colours. In this many rounds an operation with a quarter of the samples is asked once.
+_WARM_UP_AGAIN = 4
 # Turns between two pauses; a pause is made even if the measurement is late. Its late end shows how busy this machine is.
 _PAUSE_EVERY, _PAUSE_S = 10, 0.001
 # Evaluations of the times so far, so that a plainly slow release is not asked for all of its samples.
@@ -250,7 +252,7 @@ class _Rounds:
         plan, measured = self._plan, self._measured
         if not self._signed_in():
             return
-        self._warm_up(places)
+        self._warm_up(places, self._plan.warmup)
         deadline = time.monotonic() + plan.longest_s
         self._due = time.monotonic()
         look = max(1, plan.samples // LOOKS)
@@ -280,7 +282,7 @@ class _Rounds:
         """Warm up, then measure session by session, each from another core than the session before."""
         if not self._signed_in():
             return
-        self._warm_up(list(self._measured.times))
+        self._warm_up(list(self._measured.times), min(_WARM_UP_AGAIN, self._plan.warmup))
         # A fixed seed is enough: the order must only be independent of the machine's behaviour.
         self._draw = random.Random(sessions.seed)  # noqa: S311 - no secret
         # More time, because there are four series instead of two, and pauses.
@@ -335,9 +337,9 @@ class _Rounds:
         part = self._parts[operation]
         return int(number * part) != int((number + 1) * part)
 
-    def _warm_up(self, places: list[Place]) -> None:
+    def _warm_up(self, places: list[Place], rounds: int) -> None:
         end = time.monotonic() + _LONGEST_WARM_UP_S
-        for number in range(self._plan.warmup):
+        for number in range(rounds):
             for name, kind in places:
                 operation = self._plan.operations[name]
                 if not self._asks_in(number, name):

@@ -57,9 +57,9 @@ class Tail:
 def tail(pairs: Pairs, limits: LatencyLimits, sessions: int = 0, cores: Sequence[int] = ()) -> Tail:
     """Return the slow answers of one or more series, each by its own border. Raises ValueError without two samples.
 
-    Two borders are tried, and the result with the smaller ``p`` is returned (``p`` is doubled for that). One border
-    finds many answers that are a little slow. The other finds those that are slower still if a busy machine makes many
-    answers of both colours slow. ``cores`` names the core of each session, if they differ. Where the candidate's typical
+    Three borders are tried, and the result with the smallest ``p`` is returned (``p`` is tripled for that). The first
+    finds many answers that are a little slow. The second finds those that are slower still if a busy machine makes many
+    answers of both colours slow. The third, beyond the delays of other work, finds few that are very slow. ``cores`` names the core of each session, if they differ. Where the candidate's typical
     answer takes longer, its answers are divided by that ratio: a release that is slower as a whole has no slower tail.
     """
     _, stats = libraries()
@@ -68,12 +68,12 @@ def tail(pairs: Pairs, limits: LatencyLimits, sessions: int = 0, cores: Sequence
         raise ValueError("there is nothing to compare: there are no two samples")
     pairs = _without_shift(pairs, max(1, sessions))
     found = []
-    for border in (_far_from_usual, _among_the_slowest):
+    for border in _BORDERS:
         late, asked = _count(pairs, partial(border, limits), max(1, sessions))
         (slow, live_slow), (mine, other) = late.sum(axis=1), asked.sum(axis=1)
         p_sessions = _sign_test(stats, _more(late, asked)) if sessions else 0.0
         core = min((float(_more(*one)) for one in _by_core(late, asked, cores)), default=1.0)
-        p = min(1.0, 2 * _fisher(stats, late, asked))
+        p = min(1.0, len(_BORDERS) * _fisher(stats, late, asked))
         found.append(Tail(int(mine), int(other), int(slow), int(live_slow), p, p_sessions, core))
     return min(found, key=lambda one: one.p)
 
@@ -95,15 +95,9 @@ def is_plain_tail(pairs: Pairs, cores: Sequence[int] = ()) -> bool:
     Only answers that are later than such work makes them count, and each core that the sessions used must show the tail;
     live's answers, in the same time, show little of it. ``cores`` names the core of each session.
     """
-    numpy, stats = libraries()
-    times, more_ms = LATE_BEYOND_OTHER_WORK
-
-    def border(both: Sequence[float]) -> float:
-        typical = float(numpy.median(both))
-        return max(times * typical, typical + more_ms)
-
+    _, stats = libraries()
     parts = max(1, len(cores))
-    late, asked = _count(_without_shift(pairs, parts), border, parts)
+    late, asked = _count(_without_shift(pairs, parts), _beyond_other_work, parts)
     groups = [(late.sum(axis=1), asked.sum(axis=1)), *_by_core(late, asked, cores)]
     little = all(found[0] * of[1] > _PLAIN_SHARE * found[1] * of[0] for found, of in groups)
     return little and _fisher(stats, late, asked) <= _PLAIN_TAIL
@@ -185,3 +179,14 @@ def _among_the_slowest(limits: LatencyLimits, both: Sequence[float]) -> float:
     numpy, _ = libraries()
     typical, slowest = (float(one) for one in numpy.quantile(both, (0.5, 1 - _SLOWEST)))
     return max(slowest, typical + (limits.slower - 1) * typical, typical + limits.slower_ms)
+
+
+def _beyond_other_work(both: Sequence[float]) -> float:
+    """Return the border beyond which other work on the machine does not explain an answer."""
+    numpy, _ = libraries()
+    times, more_ms = LATE_BEYOND_OTHER_WORK
+    typical = float(numpy.median(both))
+    return max(times * typical, typical + more_ms)
+
+
+_BORDERS = (_far_from_usual, _among_the_slowest, lambda _, both: _beyond_other_work(both))
