@@ -384,6 +384,29 @@ def test_plain_tail_ends_the_second_measurement_early() -> None:
     assert {one.test for one in judge.findings(early)} == {"tail"}
 
 
+def test_only_a_plain_tail_ends_the_second_measurement_at_looks_for_tails() -> None:
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    thrice: Draw = lambda draw, place, n: 3 * noise(draw, place, n)  # noqa: E731 - used once
+    slower = replace(in_sessions(thrice, noise, 12), is_early=True, shows_tails_only=True)
+    assert judge.wanted(slower) == judge.places
+    assert judge.wanted(replace(slower, shows_tails_only=False)) == []
+    assert judge.wanted(replace(in_sessions(tail(0.1), noise, 10), is_early=True, shows_tails_only=True)) == []
+
+
+def test_answers_over_a_budget_end_the_first_measurement_at_its_first_look() -> None:
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    first = measured_by(noise)(PLACES)
+    first.times["login", "kept"][CANDIDATE][:] = [1.0] * 10
+    first.times["login", "fresh"][CANDIDATE][:] = [1.0] * 10
+    first.times["login", "kept"][CANDIDATE][0] = 3000.0
+    judge.wanted(first)
+    assert first.cut_short is None, "one answer is nothing"
+    first.times["login", "fresh"][CANDIDATE][0] = 1200.0
+    assert judge.wanted(first) == []
+    assert first.cut_short == "login: 2 of 20 answers over 1000 ms"
+    assert "budget" in {one.test for one in judge.suspicions(first)}
+
+
 def test_difference_that_is_not_plain_does_not_end_the_second_measurement_early() -> None:
     judge = Judge(LIMITS, SAMPLES, OPERATIONS)
     slower: Draw = lambda draw, place, n: noise(draw, place, n) * (1.6 if place[0] == "readConsult" else 1)  # noqa: E731 - used once

@@ -144,16 +144,16 @@ def judge_repeatedly(
     result = LatencyResult(first, None, suspected, (), compared, judge.limits, judge.operations)
     if not suspected:
         return result
-    if _names_operations(suspected) and judge.has_answers(first):
-        part = judge.only(_operations(suspected))
-    else:  # a slow tail may have shown in one operation first, and by chance would not show in that one twice
-        part = judge
+    # A slow tail may have shown in one operation first, and by chance would not show in that one twice.
+    is_narrow = _names_operations(suspected) and judge.has_answers(first)
+    part = judge.only(_operations(suspected)) if is_narrow else judge
     sessions = _sessions(SECOND, suspected, part)
     second = again(_operations(suspected), sessions, part)
     found = part.findings(second)
-    is_new = not found and first.cut_short is not None and compared and not sessions.controls
+    is_partial = first.cut_short is not None and (is_narrow or (compared and not sessions.controls))
+    is_new = is_partial and not found
     if is_new:
-        # The slow or failed answers ended the first measurement, and the second compared nothing: neither did all that they should.
+        # The suspicion ended the first measurement, and the second left out operations, or compared nothing.
         part = judge
         second = again((), replace(SECOND, places=tuple(judge.places)), judge)
         found = judge.findings(second)
@@ -267,10 +267,14 @@ class Judge:
 
     def wanted(self, measured: Measured) -> list[Place]:
         """Return the places that need more answers for the required power; none if a difference is plain already."""
-        for one in self._differences(measured):
+        differences = self._tails(measured) if measured.shows_tails_only else self._differences(measured)
+        for one in differences:
             if one.plain or not measured.is_early:
                 measured.cut_short = one.says
                 return []
+        if not measured.sessions and (suspicion := self._over_budget(measured)) is not None:
+            measured.cut_short = suspicion
+            return []
         if measured.is_early:
             return self._places
         if self._named:
@@ -284,6 +288,17 @@ class Judge:
                 if found.p <= self.limits.alpha and found.high > self.limits.slower
             ]
         return self._under_powered(measured)
+
+    def _over_budget(self, measured: Measured) -> str | None:
+        """Return the first operation of which too many answers so far are over a budget, one answer alone excepted."""
+        for name in dict.fromkeys(name for name, _ in self._places):
+            times = measured.of(name, CANDIDATE)
+            for key in ("p50_ms", "p95_ms"):  # a single answer is more than 1 % of these, so p99 waits for all of them
+                limit = getattr(self.limits, key)
+                over = sum(one > limit for one in times)
+                if over > 1 and over > len(times) * (100 - SHARES[key]) / 100:
+                    return f"{name}: {over} of {len(times)} answers over {limit:g} ms"
+        return None
 
     def _unconfirmed(self, measured: Measured) -> list[Place]:
         """Return the places of which more sessions may still confirm a difference."""

@@ -39,7 +39,7 @@ _SESSIONS_OF_ALL_SAMPLES = 16
 class SessionPlan:
     """How many sessions a measurement has: ``least``, and ``more`` as long as they decide nothing.
 
-    After ``early`` sessions it ends if a difference is plain. ``controls``: whether both colours are asked twice.
+    After ``early`` sessions it ends if a difference is plain, after ``tails`` if a slower tail is. ``controls``: whether both colours are asked twice.
     ``places``: what is asked; everything if it is empty.
     ``seed`` decides the order of requests and cores, ``affinity`` reaches the cores of the measuring thread.
     """
@@ -48,6 +48,7 @@ class SessionPlan:
     more: tuple[int, ...]
     seed: int = 0
     early: tuple[int, ...] = ()
+    tails: tuple[int, ...] = ()
     controls: bool = True
     places: tuple[Place, ...] = field(default=(), compare=False)
     affinity: Affinity = field(default_factory=ThreadAffinity, compare=False)
@@ -58,7 +59,7 @@ class SessionPlan:
         return self.more[-1]
 
 
-SECOND = SessionPlan(16, (24, 32), early=(8,))
+SECOND = SessionPlan(16, (24, 32), early=(8,), tails=(10, 12, 14))
 """Finds out whether a suspected release is slower."""
 THIRD = SessionPlan(8, (16, 24), seed=1)
 """Confirms a named difference, so that fewer sessions are enough."""
@@ -84,6 +85,7 @@ class Measured:
     sessions: int = 0
     cores: list[int] = field(default_factory=list)
     is_early: bool = False  # fewer sessions than planned: only a plain difference decides
+    shows_tails_only: bool = False  # fewer sessions than planned, and only a plain tail decides
 
     @property
     def has_controls(self) -> bool:
@@ -302,7 +304,9 @@ class _Rounds:
                 if time.monotonic() > deadline:
                     measured.cut_short = None if enough else f"it took longer than {longest_s:g} s"
                     return
-                if measured.sessions in (*sessions.early, sessions.least, *sessions.more) and not wanted(measured):
+                measured.shows_tails_only = measured.sessions in sessions.tails
+                looks = (*sessions.early, *sessions.tails, sessions.least, *sessions.more)
+                if measured.sessions in looks and not wanted(measured):
                     return
 
     def _session(self, session: int, hopeless: Callable[[Measured], str | None]) -> None:
