@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -20,3 +22,7 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """See ``deployment.ports.Clock``."""
         time.sleep(seconds)
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """See ``deployment.ports.Clock``. The thread ends with the process."""
+        threading.Thread(target=work, name="beside", daemon=True).start()

@@ -6,7 +6,7 @@ Every implementation raises only the errors of ``deployment.errors``, and each o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,9 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``."""
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Begin ``work`` beside the calling thread, which goes on at once; tests may do it in that thread."""
 
 
 class Registry(Protocol):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from deployment.errors import CloudError, Refused, StepFailed
 from deployment.evidence.journal import Journal
+from deployment.flow.readings import BLIND_S, Readings
 from deployment.model import Alarm, AlarmState, Colour
 from deployment.ports import Alarms, Clock
 
 READ_EVERY_S = 3.0
-BLIND_S = 30.0
-"""A watch fails if it could not read its alarms for this long."""
 
 
 class AllAlarms:
@@ -50,11 +48,6 @@ def refuse_firing_alarms(alarms: Alarms, live: Colour, journal: Journal) -> None
         raise StepFailed(f"an alarm is already firing: {firing[0]}", hint="Resolve it first, then deploy again.")
 
 
-def in_background(work: Callable[[], None]) -> None:
-    """Run ``work`` in a thread: AWS may answer slowly, and the watch must see harm to users in the meantime."""
-    threading.Thread(target=work, name="alarms", daemon=True).start()
-
-
 class AlarmWatch:
     """Reads the candidate's alarms every few seconds from the switch on, beside the other watches.
 
@@ -64,23 +57,13 @@ class AlarmWatch:
     Raises CloudError if the alarms cannot be read even once.
     """
 
-    def __init__(
-        self,
-        alarms: Alarms,
-        colour: Colour,
-        clock: Clock,
-        journal: Journal,
-        background: Callable[[Callable[[], None]], None] = in_background,
-    ) -> None:
-        self._alarms, self._colour, self._clock, self._journal = alarms, colour, clock, journal
-        self._background = background
-        self._lock = threading.Lock()
-        self._readings: list[Sequence[Alarm] | CloudError] = []
-        self._reading = False
+    def __init__(self, alarms: Alarms, colour: Colour, clock: Clock, journal: Journal) -> None:
+        self._colour, self._clock, self._journal = colour, clock, journal
+        self._readings = Readings(lambda: alarms.read(colour), clock, READ_EVERY_S)
         self._now: Sequence[Alarm] = alarms.read(colour)
         self._states = {alarm.name: alarm.state for alarm in self._now}
         self._inherited = {alarm.name for alarm in self._now if alarm.state is AlarmState.FIRING}
-        self._read_at = self._asked_at = clock.monotonic()
+        self._read_at = clock.monotonic()
         self._unread: CloudError | None = None
         self.any = bool(self._now)
         if self.any:
@@ -90,7 +73,7 @@ class AlarmWatch:
         """Return the alarm that fires, or that the alarms cannot be read; None if all is well. Never waits for AWS."""
         if not self.any:
             return None
-        self._ask()
+        self._readings.ask()
         self._take_in()
         firing = [a for a in self._now if a.state is AlarmState.FIRING and a.name not in self._inherited]
         if firing:
@@ -104,7 +87,7 @@ class AlarmWatch:
         """End the bake: every alarm must be OK now. Raises StepFailed."""
         if not self.any:
             return
-        self._read()
+        self._readings.read_now()
         self._take_in()
         if self._unread is not None:
             raise StepFailed(
@@ -114,26 +97,8 @@ class AlarmWatch:
         if bad:
             raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is healthy")
 
-    def _ask(self) -> None:
-        now = self._clock.monotonic()
-        if self._reading or now - self._asked_at < READ_EVERY_S:
-            return
-        self._asked_at, self._reading = now, True
-        self._background(self._read)
-
-    def _read(self) -> None:
-        try:
-            reading: Sequence[Alarm] | CloudError = self._alarms.read(self._colour)
-        except CloudError as error:
-            reading = error
-        with self._lock:
-            self._readings.append(reading)
-            self._reading = False
-
     def _take_in(self) -> None:
-        with self._lock:
-            readings, self._readings = self._readings, []
-        for reading in readings:
+        for reading in self._readings.take():
             if isinstance(reading, CloudError):
                 if self._unread is None:
                     self._journal.append("alarms_unread", error=reading.message)

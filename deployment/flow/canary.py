@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deployment.errors import RouteConflict, StepFailed
+from deployment.evidence.journal import Journal
 from deployment.flow.alarms import AlarmWatch
 from deployment.flow.bake import OBSERVE_EVERY_S, WATCH_EVERY_S
+from deployment.flow.readings import UnchangedWatch
 from deployment.flow.steps import Steps
 from deployment.model import Routes
 from deployment.plan import Ports
@@ -43,6 +45,7 @@ class CanaryStep:
     """
 
     ports: Ports
+    journal: Journal
     steps: Steps
     watch: CanaryWatch
     alarms: AlarmWatch | None
@@ -57,16 +60,20 @@ class CanaryStep:
         """
         self.watch.begin(shift, written.generation, self.steps.written[-1][0])
         clock = self.ports.clock
-        began = observed = clock.monotonic()
+
+        def read() -> None:
+            _refuse_changed_routes(self.ports.router.observe(), written)
+
+        unchanged = UnchangedWatch(read, clock, self.journal, OBSERVE_EVERY_S)
+        began = clock.monotonic()
         while True:
             elapsed = clock.monotonic() - began
             self._check(shift)
+            unchanged.check()
             over = elapsed >= shift.seconds
-            if over or clock.monotonic() - observed >= OBSERVE_EVERY_S:
-                observed = clock.monotonic()
-                _refuse_changed_routes(self.ports.router.observe(), written)
             requests, failed = self.watch.seen
             if over and requests >= ENOUGH_REQUESTS:
+                unchanged.conclude()
                 return {"weight": shift.weight, "seconds": round(elapsed, 1), "requests": requests, "failed": failed}
             if elapsed >= shift.seconds + self.longest_wait_s:
                 raise StepFailed(

@@ -22,10 +22,11 @@ from deployment.errors import (
 )
 from deployment.evidence.verdict import GateResult, checks_passed, must_have_passed
 from deployment.flow.alarms import AlarmWatch, refuse_firing_alarms
-from deployment.flow.bake import BakeWatch, bake
+from deployment.flow.bake import OBSERVE_EVERY_S, BakeWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
-from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, require_still_verified, reverify
+from deployment.flow.readings import UnchangedWatch
+from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_verified
 from deployment.flow.rollback import move_traffic_back, retire
 from deployment.flow.state import DeploymentState
 from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
@@ -147,7 +148,8 @@ class Machine(DeploymentState):
 
     def _shift(self, seen: Routes, to: Destination, shifts: Sequence[Shift], watch: CanaryWatch) -> Routes:
         """Give the candidate each share of the traffic in turn; return the routes that were written last."""
-        step = CanaryStep(self._ports, self._steps, watch, self._alarms, self.still_ours, self._limits.promote_timeout)
+        longest_s = self._limits.promote_timeout
+        step = CanaryStep(self._ports, self._journal, self._steps, watch, self._alarms, self.still_ours, longest_s)
         for shift in shifts:
             seen = self._switch(seen, to, shift.weight)
             self._journal.append("shifted", colour=to.colour, generation=seen.generation, **step.hold(shift, seen))
@@ -177,16 +179,18 @@ class Machine(DeploymentState):
         self._steps.end(True, "verified through the live domain")
         seconds = self._limits.bake
         self._steps.begin("bake", f"watch {self._plan.target} for {seconds:g} s")
-        watch = BakeWatch(
-            self._plan.target, self._promoted_generation or 0, harm, self._alarms, self._require_still_verified
-        )
+        clock = self._ports.clock
+        unchanged = UnchangedWatch(self._refuse_changes, clock, self._journal, OBSERVE_EVERY_S)
+        watch = BakeWatch(harm, self._alarms, unchanged)
         since, ours = self._baking_since, self.still_ours
-        bake(self._ports, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
+        bake(clock, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
         self._watched_s = round(self._ports.clock.monotonic() - since, 3)
         self._baked = True
 
-    def _require_still_verified(self) -> None:
-        require_still_verified(self._plan, self._ports, self._candidate, self._journal)
+    def _refuse_changes(self) -> str | None:
+        """Raise RouteConflict or StepFailed if routes or release changed; return why the platform cannot be read, else None."""
+        refuse_changed_routes(self._ports.router.observe(), self._plan.target, self._promoted_generation or 0)
+        return still_verified(self._plan, self._ports, self._candidate)
 
     def complete(self) -> None:
         """Make the promotion final. If the lease was lost, abandon the deployment instead."""

@@ -109,12 +109,16 @@ def require_as_verified(plan: Plan, now: Service, verified: Service | None) -> S
     return now
 
 
-def require_still_verified(plan: Plan, ports: Ports, verified: Service | None, journal: Journal) -> None:
-    """Raise StepFailed unless the target colour still runs what was verified, also after instances were replaced or added."""
+def still_verified(plan: Plan, ports: Ports, verified: Service | None) -> str | None:
+    """Raise StepFailed unless the target colour still runs what was verified, also after instances were replaced or added.
+
+    Return why the platform cannot be read, else None: a platform that does not answer harms no user.
+    """
     try:
         require_as_verified(plan, ports.platform.describe(plan.target), verified)
-    except CloudError as error:  # a platform that does not answer harms no user
-        journal.append("check_failed", error=first_line(error))
+    except CloudError as error:
+        return first_line(error)
+    return None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,9 @@ class SteppedClock:
 
     def sleep(self, seconds: float) -> None:
         self._elapsed += seconds
+
+    def beside(self, work: Callable[[], None]) -> None:
+        work()
 
 
 @pytest.fixture

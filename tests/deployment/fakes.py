@@ -31,11 +31,12 @@ OLD, NEW = image("1.0.0"), image("1.1.0")
 
 
 class FakeClock:
-    """A clock that only ``sleep`` moves."""
+    """A clock that only ``sleep`` moves. A test sets ``begin`` if work beside the thread should hang."""
 
     def __init__(self) -> None:
         self.elapsed = 0.0
         self.cloud: FakeCloud | None = None
+        self.begin: Callable[[Callable[[], None]], object] = lambda work: work()
 
     def now(self) -> datetime:
         return datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=self.elapsed)
@@ -49,6 +50,9 @@ class FakeClock:
             return
         with self.cloud.call("sleep"):
             self.elapsed += seconds
+
+    def beside(self, work: Callable[[], None]) -> None:
+        self.begin(work)
 
 
 @dataclass

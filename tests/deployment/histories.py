@@ -119,6 +119,9 @@ class ProcessClock:
         # Real time always moves on; a float may not change if a tiny number is added to it.
         self._process.call("sleep", lambda: self._process.estate.cloud.clock.sleep(max(seconds, 0.001)), ())
 
+    def beside(self, work: Callable[[], None]) -> None:
+        work()
+
 
 class ProcessJournal(Journal):
     """A journal whose appends are calls of its process."""

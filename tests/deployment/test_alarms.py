@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +11,13 @@ import pytest
 from deployment.errors import CloudError, CloudUnreachable, Refused, StepFailed
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import (
-    BLIND_S,
     READ_EVERY_S,
     AlarmWatch,
     AllAlarms,
     refuse_absent_alarms,
     refuse_firing_alarms,
 )
+from deployment.flow.readings import BLIND_S
 from deployment.model import Alarm, AlarmState, Colour
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, FakeClock
@@ -51,7 +50,7 @@ class WatchedAlarm:
     def __init__(self, folder: Path, at_first: Alarm = OK) -> None:
         self.clock, self.alarms = FakeClock(), FakeAlarms(green=at_first)
         self.journal = Journal(folder / "audit.jsonl", "tests", self.clock)
-        self.watch = AlarmWatch(self.alarms, GREEN, self.clock, self.journal, background=lambda work: work())
+        self.watch = AlarmWatch(self.alarms, GREEN, self.clock, self.journal)
 
     def read_next(self, alarm: Alarm | CloudError) -> str | None:
         self.alarms.now[GREEN] = alarm
@@ -118,7 +117,7 @@ def test_hanging_reading_does_not_block_the_watch(tmp_path: Path) -> None:
     """No second reading starts beside it; after BLIND_S the alarms count as unread."""
     watched = WatchedAlarm(tmp_path)
     begun: list[Callable[[], None]] = []
-    watched.watch._background = begun.append
+    watched.clock.begin = begun.append
     for _ in range(int(BLIND_S / READ_EVERY_S)):
         assert watched.read_next(OK) is None
     assert len(begun) == 1
@@ -186,10 +185,6 @@ def test_alarm_is_harm_while_the_live_domain_is_verified(tmp_path: Path) -> None
 
     def harm(users: str | None = None) -> str | None:
         one.cloud.clock.sleep(READ_EVERY_S)
-        one.machine.harm(lambda: users)
-        for thread in threading.enumerate():
-            if thread.name == "alarms":
-                thread.join()
         return one.machine.harm(lambda: users)
 
     one.to_verified()

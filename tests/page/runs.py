@@ -65,6 +65,9 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.elapsed += seconds
 
+    def beside(self, work: Callable[[], None]) -> None:
+        work()
+
 
 class Run:
     """One run's journal and details."""

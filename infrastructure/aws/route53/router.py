@@ -187,8 +187,8 @@ class Route53Router:
             stamp = self._stamp()
             sets = self._sets(self._name)
             if self._stamp() == stamp:
-                self._last = reading(sets, stamp, self._identifiers, self._name)
-                return self._last
+                found = self._last = reading(sets, stamp, self._identifiers, self._name)
+                return found  # not the field, because a watch may read beside this thread
         raise SwitchFailed(f"the routes changed {_READ_ATTEMPTS} times while they were read")
 
     def _stamp(self) -> RecordSet | None:

@@ -1,0 +1,119 @@
+"""During a bake, routes and platform are read beside the watch: a call without an answer hides no harm to users."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment.clock import SystemClock
+from deployment.errors import CloudError, CloudUnreachable, RouteConflict, StepFailed
+from deployment.flow.bake import OBSERVE_EVERY_S
+from deployment.flow.readings import BLIND_S, Readings
+from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.harness import GATES, LIMITS, Deployment
+
+LOST = CloudUnreachable("cloudfront-keyvaluestore DescribeKeyValueStore: no answer")
+LONG_S = 120.0
+
+
+@pytest.fixture
+def baking(tmp_path: Path) -> Deployment:
+    """A promoted release whose bake takes two minutes."""
+    one = Deployment(tmp_path, limits=replace(LIMITS, bake=LONG_S))
+    one.to_verified()
+    one.machine.promote(GATES)
+    return one
+
+
+def after(one: Deployment, seconds: float, act: Callable[[], str | None]) -> Callable[[], str | None]:
+    """Return a watch over users' answers that calls ``act`` once so many seconds have passed."""
+    since = one.cloud.clock.elapsed
+    return lambda: act() if one.cloud.clock.elapsed - since >= seconds else None
+
+
+def test_harm_is_seen_while_a_reading_hangs(baking: Deployment) -> None:
+    begun: list[Callable[[], None]] = []
+    baking.cloud.clock.begin = begun.append
+    since = baking.cloud.clock.elapsed
+    with pytest.raises(StepFailed, match="users see errors"):
+        baking.machine.bake(after(baking, 2 * OBSERVE_EVERY_S, lambda: "users see errors"))
+    assert baking.cloud.clock.elapsed - since < 2 * OBSERVE_EVERY_S + 1
+    assert len(begun) == 1, "no second reading beside one that hangs"
+
+
+def test_reading_that_never_ends_ends_the_bake(baking: Deployment) -> None:
+    baking.cloud.clock.begin = lambda _: None
+    since = baking.cloud.clock.elapsed
+    with pytest.raises(StepFailed, match=f"the routes could not be read for 30 s, the limit is {BLIND_S:g} s"):
+        baking.machine.bake(lambda: None)
+    assert BLIND_S < baking.cloud.clock.elapsed - since < BLIND_S + 1
+
+
+@pytest.mark.parametrize("failures", [1, int(BLIND_S / OBSERVE_EVERY_S) - 2])
+def test_routes_that_cannot_be_read_for_a_moment_roll_nothing_back(baking: Deployment, failures: int) -> None:
+    baking.cloud.next_errors["observe"] = [LOST] * failures
+    baking.machine.bake(lambda: None)
+    assert baking.cloud.routes.live is GREEN
+    failed = [record.data["error"] for record in baking.records() if record.kind == "check_failed"]
+    assert failed == [LOST.message], "one record for each series of failed readings"
+
+
+def test_routes_that_stay_unreadable_end_the_bake(baking: Deployment) -> None:
+    baking.cloud.constant_errors["observe"] = LOST
+    with pytest.raises(StepFailed, match="the limit is 30 s: cloudfront-keyvaluestore"):
+        baking.machine.bake(lambda: None)
+
+
+def test_routes_must_be_readable_at_the_end(baking: Deployment) -> None:
+    def lose() -> None:
+        baking.cloud.constant_errors["observe"] = LOST
+
+    with pytest.raises(CloudUnreachable):
+        baking.machine.bake(after(baking, LONG_S - 1, lose))
+
+
+def test_routes_changed_by_hand_end_the_bake_at_the_next_reading(baking: Deployment) -> None:
+    moved: list[float] = []
+
+    def move() -> None:
+        if not moved:
+            moved.append(baking.cloud.clock.elapsed)
+            baking.cloud.move(BLUE, baking.cloud.routes.fence)
+
+    with pytest.raises(RouteConflict):
+        baking.machine.bake(after(baking, 20, move))
+    assert baking.cloud.clock.elapsed - moved[0] <= OBSERVE_EVERY_S + 0.2
+
+
+def test_platform_that_does_not_answer_harms_no_user(baking: Deployment) -> None:
+    baking.cloud.constant_errors["describe"] = LOST
+    baking.machine.bake(lambda: None)
+    assert "check_failed" in baking.journal_kinds()
+
+
+def test_threads_hand_over_readings_and_errors() -> None:
+    answers: list[str | Exception] = ["one", LOST, ValueError("a fault of ours")]
+
+    def read() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    readings: Readings[str] = Readings(read, SystemClock(), 0.0)
+    taken: list[str | CloudError] = []
+
+    def take_all() -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            readings.ask()
+            taken.extend(readings.take())
+            time.sleep(0.001)
+
+    with pytest.raises(ValueError, match="a fault of ours"):
+        take_all()
+    assert taken == ["one", LOST]
