@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from deployment.errors import CloudError, Refused, StepFailed
 from deployment.evidence.journal import Journal
-from deployment.flow.readings import BLIND_S, Readings
 from deployment.model import Alarm, AlarmState, Colour
+from deployment.polling import BLIND_S, Readings
 from deployment.ports import Alarms, Clock
 
 READ_EVERY_S = 3.0

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 from deployment.errors import RouteConflict, StepFailed
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import AlarmWatch
-from deployment.flow.bake import OBSERVE_EVERY_S, WATCH_EVERY_S
-from deployment.flow.readings import UnchangedWatch
+from deployment.flow.bake import WATCH_EVERY_S, UnchangedWatch
 from deployment.flow.steps import Steps
 from deployment.model import Routes
 from deployment.plan import Ports
@@ -64,7 +63,7 @@ class CanaryStep:
         def read() -> None:
             _refuse_changed_routes(self.ports.router.observe(), written)
 
-        unchanged = UnchangedWatch(read, clock, self.journal, OBSERVE_EVERY_S)
+        unchanged = UnchangedWatch(read, clock, self.journal)
         began = clock.monotonic()
         while True:
             elapsed = clock.monotonic() - began

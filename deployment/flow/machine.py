@@ -22,10 +22,9 @@ from deployment.errors import (
 )
 from deployment.evidence.verdict import GateResult, checks_passed, must_have_passed
 from deployment.flow.alarms import AlarmWatch, refuse_firing_alarms
-from deployment.flow.bake import OBSERVE_EVERY_S, BakeWatch, bake
+from deployment.flow.bake import BakeWatch, UnchangedWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
-from deployment.flow.readings import UnchangedWatch
 from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_verified
 from deployment.flow.rollback import move_traffic_back, retire
 from deployment.flow.state import DeploymentState
@@ -180,7 +179,7 @@ class Machine(DeploymentState):
         seconds = self._limits.bake
         self._steps.begin("bake", f"watch {self._plan.target} for {seconds:g} s")
         clock = self._ports.clock
-        unchanged = UnchangedWatch(self._refuse_changes, clock, self._journal, OBSERVE_EVERY_S)
+        unchanged = UnchangedWatch(self._refuse_changes, clock, self._journal)
         watch = BakeWatch(harm, self._alarms, unchanged)
         since, ours = self._baking_since, self.still_ours
         bake(clock, self._steps, watch, since=since, seconds=seconds, still_ours=ours)

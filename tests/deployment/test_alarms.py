@@ -17,9 +17,9 @@ from deployment.flow.alarms import (
     refuse_absent_alarms,
     refuse_firing_alarms,
 )
-from deployment.flow.readings import BLIND_S
 from deployment.model import Alarm, AlarmState, Colour
 from deployment.phases import Phase
+from deployment.polling import BLIND_S
 from tests.deployment.fakes import BLUE, GREEN, FakeClock
 from tests.deployment.harness import GATES, Deployment
 

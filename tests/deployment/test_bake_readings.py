@@ -12,7 +12,7 @@ import pytest
 from deployment.clock import SystemClock
 from deployment.errors import CloudError, CloudUnreachable, RouteConflict, StepFailed
 from deployment.flow.bake import OBSERVE_EVERY_S
-from deployment.flow.readings import BLIND_S, Readings
+from deployment.polling import BLIND_S, Readings
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, LIMITS, Deployment
 
