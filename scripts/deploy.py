@@ -71,9 +71,7 @@ FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 REDACTOR = LearningRedactor()
 """Redacts everything that a command prints."""
 
-environment_option = click.option(
-    "--environment", metavar="NAME", help="Environment of deployment.toml (default: its default_environment)."
-)
+environment_option = line.environment_option
 reports_option = click.option(
     "--reports",
     type=click.Path(path_type=Path),
@@ -471,8 +469,15 @@ def main() -> None:
         guard.close()
 
 
+def _with_environment(error: DeploymentError) -> str:
+    from deployment.evidence.sentence import name_environment  # only for an error
+
+    return name_environment(str(error), TOOLS.named[-1] if TOOLS.named else None)
+
+
 def _run() -> None:
     """Run the command; print every expected error without a traceback, and exit with its code."""
+    TOOLS.named.clear()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -484,10 +489,10 @@ def _run() -> None:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except Refused as error:
-        click.echo(f"refused: {error}", err=True)
+        click.echo(f"refused: {_with_environment(error)}", err=True)
         sys.exit(REFUSED)
     except DeploymentError as error:
-        click.echo(f"failed: {error}", err=True)
+        click.echo(f"failed: {_with_environment(error)}", err=True)
         sys.exit(FAILED)
 
 

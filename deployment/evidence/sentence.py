@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ SENTENCES = {
 
 INTERRUPTED, INTERNAL_ERROR = "INTERRUPTED", "INTERNAL ERROR"
 _INTERNAL = 3
+# A suggested command that works on one environment, and does not name it.
+_SUGGESTED = re.compile(
+    r"python scripts/deploy\.py (?:up|deploy|status|check|recover|rollback|retire|unlock|approve|attest)\b"
+    r"(?![^`\n]*--environment)"
+)
 
 FROZEN = (
     "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left on {target}. "
@@ -151,6 +157,11 @@ def next_step(report: Mapping[str, Any]) -> str | None:
 def in_environment(name: str | None) -> str:
     """Return the option of a command that names this environment; without it the command works on the default one."""
     return f" --environment {name}" if name else ""
+
+
+def name_environment(text: str, name: str | None) -> str:
+    """Return a text in which each suggested command names the environment, unless it names one already."""
+    return text if name is None else _SUGGESTED.sub(lambda found: found[0] + in_environment(name), text)
 
 
 def is_frozen(report: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from deployment.evidence.archive import Page
 from deployment.evidence.data.details import DETAILS_FILE, Details
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
+from deployment.evidence.sentence import name_environment
 from deployment.evidence.verdict import Tally
 from deployment.files import problem_of
 from deployment.model import STOPPED, Reason
@@ -427,7 +428,8 @@ class RunState:
     def stop_by(self, error: DeploymentError, where: str | None = None) -> None:
         """Hand out no further check because of an error, in this step or gate; keep its hint for the report."""
         if self._reason is None:
-            self._remedy = self._redactor.clean("\n".join(str(error).strip().splitlines()[1:])).strip() or None
+            remedy = name_environment("\n".join(str(error).strip().splitlines()[1:]), self._options.environment)
+            self._remedy = self._redactor.clean(remedy).strip() or None
         self.stop(Reason(where or self.where(), first_line(error)))
 
     def stop(self, reason: Reason) -> None:

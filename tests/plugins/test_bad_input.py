@@ -187,6 +187,11 @@ COMMANDS = {
     "unknown environment": (["status", "--environment=nope"], "unknown environment 'nope'"),
     "no environment": (["status", "--environment="], "unknown environment ''"),
     "nothing up": (["rollback"], "no embedded environment is up"),
+    "nothing up, named": (["rollback", "--environment=quick"], "python scripts/deploy.py up --environment quick"),
+    "nothing up, named for a check": (
+        ["check", "suites/auth/test_tokens.py", "--environment", "quick"],
+        "python scripts/deploy.py up --environment quick",
+    ),
     "reports, rollback": (["rollback", "--reports={file}"], "reports cannot be written to"),
     "reports, recover": (["recover", "--reports={file}"], "reports cannot be written to"),
     "reports, unlock": (["unlock", "--reason=x", "--reports={file}"], "reports cannot be written to"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,16 +21,26 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Tools:
     """What commands get from the script: ``learn`` redacts a secret from now on, ``project`` finds the project, ``connect``
-    returns the connected environment.
+    returns the connected environment. ``named`` holds the environment that the command line names, if it names one.
     """
 
     learn: Callable[..., None]
     project: Callable[[], Project]
     connect: Callable[[Settings], Environment]
+    named: list[str] = field(default_factory=list)
+
+
+def _keep(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value:
+        context.find_object(Tools).named.append(value)  # type: ignore[union-attr]  # the script gives it to every command
+    return value
 
 
 environment_option = click.option(
-    "--environment", metavar="NAME", help="Environment of deployment.toml (default: its default_environment)."
+    "--environment",
+    metavar="NAME",
+    callback=_keep,
+    help="Environment of deployment.toml (default: its default_environment).",
 )
 
 
