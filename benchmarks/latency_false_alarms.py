@@ -38,9 +38,10 @@ from tests.e2e.images import Fault
 from tests.gates.verifying import open_bench
 from verification.journeys.accounts import SmokeUser
 from verification.latency import measuring as latency
-from verification.latency.judge import Judge, LatencyResult, judge_repeatedly, verify
+from verification.latency.judge import Judge
 from verification.latency.measuring import Asks, Measured, SessionPlan, measure_sessions_with, measure_with
 from verification.latency.plan import AGAIN, CANDIDATE, LIVE, Kind, LatencyLimits, LatencyPlan, Operation, Place
+from verification.latency.repeating import LatencyResult, judge_repeatedly, verify
 from verification.statistics import failure_bounds
 
 Draw = random.Random
@@ -330,7 +331,7 @@ def live(asked: Live) -> None:
                     "load": round(os.getloadavg()[0], 1),
                     "refused": [found.says for found in result.findings],
                     "suspected": [found.says for found in result.suspected],
-                    "measurements": 1 + sum(one is not None for one in (result.second, result.third)),
+                    "measurements": len(result.all),
                 }
             )
             print(f"  {len(lines)}: {json.dumps(lines[-1])}", flush=True)

@@ -42,9 +42,9 @@ from verification.journeys.placeholders import Values, provide_secrets, secret_v
 from verification.journeys.sessions import Credentials, account_of, credentials, sign_in_request, without_request
 from verification.journeys.tokens import SignToken, signer
 from verification.latency.budget_watch import without_ids
-from verification.latency.judge import LatencyResult
-from verification.latency.judge import verify as verify_latency
 from verification.latency.plan import LatencyLimits, Operation, operations_of
+from verification.latency.repeating import LatencyResult
+from verification.latency.repeating import verify as verify_latency
 from verification.latency.series import series as latency_series
 from verification.load.comparison import BesideLive
 from verification.load.model import LoadPlan, LoadResult, journeys_of

@@ -11,8 +11,8 @@ from deployment.evidence.data.details import NOT_COMPARED
 from plugins.described.checks import check
 from plugins.described.fixtures import Player
 from verification.journeys.model import Service
-from verification.latency.judge import LatencyResult
 from verification.latency.plan import CANDIDATE, KINDS, LIVE, Operation, operations_of
+from verification.latency.repeating import LatencyResult
 from verification.statistics import percentiles
 
 Measure = Callable[..., None]
@@ -74,7 +74,7 @@ def no_slower_than_live(
         measure(name, round(shift.ratio, 2), limit=limits["slower"], unit="times", samples=shift.candidate + shift.live)
     for first in latency_result.first_words(operation):
         measure(f"{operation}, the first measurement", first)
-    for second in latency_result.second_words(operation):
+    for second in latency_result.unconfirmed_words(operation):
         measure(f"{operation}, the second measurement, which the third did not confirm", second)
     found = latency_result.about(operation, "slower", "tail")
     assert not found, "; ".join(found) + again(latency_result.operations[operation], base_url)
@@ -85,7 +85,7 @@ def all_no_slower_than_live(latency_result: LatencyResult, measure: Measure) -> 
     """All operations as one: the typical answer and the share of slow ones, beside live's."""
     for first in latency_result.first_words("all"):
         measure("the first measurement", first)
-    for second in latency_result.second_words("all"):
+    for second in latency_result.unconfirmed_words("all"):
         measure("the second measurement, which the third did not confirm", second)
     found = latency_result.about("all", "slower", "tail")
     assert not found, "; ".join(found)

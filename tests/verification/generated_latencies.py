@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable, Collection, Sequence
 
 from tests.verification.contract_server import SERVICE
-from verification.latency.judge import Judge, LatencyResult, judge_repeatedly
+from verification.latency.judge import Judge
 from verification.latency.measuring import Measured, SessionPlan
 from verification.latency.plan import AGAIN, CANDIDATE, KINDS, LIVE, LatencyLimits, Place, operations_of
+from verification.latency.repeating import LatencyResult, judge_repeatedly
 
 OPERATIONS = operations_of(SERVICE)
 PLACES: list[Place] = [(name, kind) for kind in KINDS for name in OPERATIONS]

@@ -13,9 +13,9 @@ from tests.verification import notes_server
 from tests.verification.contract_server import SERVICE, USER, Service
 from tests.verification.notes_server import Notes
 from verification.journeys.accounts import SmokeUser
-from verification.latency.judge import verify
 from verification.latency.measuring import Measured, measure
 from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan, operations_of
+from verification.latency.repeating import verify
 from verification.latency.series import interval
 
 
@@ -63,7 +63,7 @@ def test_requests_keep_to_the_rate(service: Service, other: Service) -> None:
 def test_failures_are_counted_and_end_the_measurement(service: Service, other: Service) -> None:
     service.fail = {"listConsults": 500}
     result = verify(plan_of(service, other, samples=20), LatencyLimits())
-    assert result.second is not None
+    assert result.further
     assert any("GET /consults?limit=20: status 500, expected 200" in one.says for one in result.findings)
     assert result.first.asked[CANDIDATE] < 20 * 14
 

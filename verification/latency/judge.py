@@ -1,27 +1,15 @@
-"""Judges measured answer times of a release: budgets, a comparison with live, and two more measurements before a refusal."""
+"""Judges one measurement of answer times of a release: budgets, and a comparison with live. ``repeating`` repeats measurements."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import mean
-from typing import Protocol
 
 from verification.latency import comparison, tails
-from verification.latency.measuring import (
-    LOOKS,
-    MOST,
-    SECOND,
-    THIRD,
-    Measured,
-    SessionPlan,
-    candidate_failures,
-    measure,
-    measure_in_sessions,
-)
-from verification.latency.plan import CANDIDATE, KINDS, LIVE, LatencyLimits, LatencyPlan, Operation, Place
+from verification.latency.measuring import LOOKS, MOST, SECOND, Measured, candidate_failures
+from verification.latency.plan import CANDIDATE, KINDS, LIVE, LatencyLimits, Operation, Place
 from verification.statistics import by_chance, failure_bounds, percentile
 
 SHARES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
@@ -31,9 +19,6 @@ _HICCUPS, _CONFIDENCE = 0.001, 0.99
 _LATE = 0.2
 ALL = "all"
 SLOWER, TAIL, BUDGET, FAILURES, SAMPLES, GENERATOR = "slower", "tail", "budget", "failures", "samples", "generator"
-Measure = Callable[[Collection[Place]], Measured]
-# Other work moves on, or ends, in this time; in seconds.
-PAUSE_BEFORE_THIRD_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,149 +38,6 @@ class Finding:
         return replace(self, says=f"{self.says}; {earlier}")
 
 
-@dataclass(frozen=True)
-class LatencyResult:
-    """The result of the gate. ``suspected``: findings of the first measurement; ``findings``: those that the later ones confirmed."""
-
-    first: Measured
-    second: Measured | None
-    suspected: tuple[Finding, ...]
-    findings: tuple[Finding, ...]
-    compared: bool
-    limits: LatencyLimits
-    operations: Mapping[str, Operation]
-    third: Measured | None = None
-    unconfirmed: tuple[Finding, ...] = ()  # what the second measurement found, and the third one did not
-
-    @property
-    def decisive(self) -> Measured:
-        """Return the last measurement."""
-        return self.third or self.second or self.first
-
-    def about(self, operation: str, *tests: str) -> list[str]:
-        """Return the findings about one operation, in words."""
-        return [one.says for one in self.findings if one.operation == operation and one.test in tests]
-
-    def first_words(self, operation: str) -> list[str]:
-        """Return what the first measurement found about the operation, also if a later one did not confirm it."""
-        return [one.says for one in self.suspected if one.operation == operation]
-
-    def second_words(self, operation: str) -> list[str]:
-        """Return what the second measurement found about the operation, if the third one did not confirm it."""
-        return [one.says for one in self.unconfirmed if one.operation == operation]
-
-    def last(self, operation: str) -> Measured:
-        """Return the measurement that decided about an operation."""
-        measured = self.decisive
-        return measured if any(place[0] == operation for place in measured.times) else self.first
-
-    def is_answered(self, place: Place) -> bool:
-        """Return whether both colours gave a good answer, so that ``shift`` can compare them."""
-        times = self.last(place[0]).times.get(place, {})
-        return all(times.get(colour) for colour in (CANDIDATE, LIVE))
-
-    def shift(self, place: Place) -> comparison.Shift:
-        """Return how the typical answer differs from live's. Raises ValueError if there are no two samples."""
-        times = self.last(place[0]).times[place]
-        return comparison.shift(times[CANDIDATE], times[LIVE], self.limits, self.limits.alpha)
-
-    @property
-    def requests(self) -> int:
-        """Return the number of requests to the candidate, in all measurements."""
-        return sum(one.asked_candidate for one in (self.first, self.second, self.third) if one is not None)
-
-
-class Again(Protocol):
-    """Makes a further measurement, in sessions: the second one, or the third one that confirms it."""
-
-    def __call__(self, suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        """Measure the places of ``sessions`` again, the suspected operations with all samples; ``judge`` says when it is enough."""
-
-
-def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
-    """Measure, and measure again if a limit was not kept; only the candidate if the plan names no live colour."""
-    judge = Judge(limits, plan.samples, plan.operations)
-
-    def once(places: Collection[Place]) -> Measured:
-        looked = judge.of(places)
-        return measure(plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
-
-    def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        return measure_in_sessions(plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
-
-    return judge_repeatedly(once, judge, again, compared=LIVE in plan.urls)
-
-
-def judge_repeatedly(
-    measured: Measure,
-    judge: Judge,
-    again: Again,
-    *,
-    compared: bool,
-    pause: Callable[[float], None] = time.sleep,
-) -> LatencyResult:
-    """Apply the rule of repeated measurements: refuse a release if the first suspects it, for the reasons of the last.
-
-    The second measurement decides, unless nothing that it finds is plain. Then a third
-    one follows after a ``pause`` (in seconds), and only a difference of the same operation, by the same test, counts.
-    """
-    first = measured(judge.places)
-    suspected = tuple(judge.suspicions(first))
-    result = LatencyResult(first, None, suspected, (), compared, judge.limits, judge.operations)
-    if not suspected:
-        return result
-    # A slow tail may have shown in one operation first, and by chance would not show in that one twice.
-    is_narrow = _names_operations(suspected) and judge.has_answers(first)
-    part = judge.only(_operations(suspected)) if is_narrow else judge
-    sessions = _sessions(SECOND, suspected, part)
-    second = again(_operations(suspected), sessions, part)
-    found = part.findings(second)
-    is_partial = first.cut_short is not None and (is_narrow or (compared and not sessions.controls))
-    is_new = is_partial and not found
-    if is_new:
-        # The suspicion ended the first measurement, and the second left out operations, or compared nothing.
-        part = judge
-        second = again((), replace(SECOND, places=tuple(judge.places)), judge)
-        found = judge.findings(second)
-    words = {one.operation: one.says for one in suspected}
-    if not found or (any(one.plain for one in found) and not is_new):
-        findings = tuple(
-            one.after(f"the first of two measurements: {words.get(one.operation, suspected[0].says)}") for one in found
-        )
-        return replace(result, second=second, findings=findings)
-    pause(PAUSE_BEFORE_THIRD_S)
-    confirming = (part.only(_operations(found)) if _names_operations(found) else part).confirming(found)
-    third = again(_operations(found), _sessions(THIRD, found, confirming), confirming)
-    seconds = {one.operation: one.says for one in found}
-    confirmed = confirming.findings(third)
-    findings = tuple(
-        one.after(
-            f"the first of three measurements: {words.get(one.operation, suspected[0].says)}; "
-            f"the second: {seconds.get(one.operation, found[0].says)}"
-        )
-        for one in confirmed
-    )
-    again_found = {(one.test, one.operation) for one in confirmed}
-    unconfirmed = tuple(one for one in found if (one.test, one.operation) not in again_found)
-    return replace(result, second=second, third=third, findings=findings, unconfirmed=unconfirmed)
-
-
-def _operations(found: Collection[Finding]) -> Collection[str]:
-    """Return the names of the operations that these findings are about, each once."""
-    return dict.fromkeys(one.operation for one in found if one.operation != ALL)
-
-
-def _names_operations(found: Collection[Finding]) -> bool:
-    """Return whether nothing but single operations is slower or over a budget, so that the others need not be measured again."""
-    return all(one.test in (SLOWER, BUDGET) and one.operation != ALL for one in found)
-
-
-def _sessions(plan: SessionPlan, found: Collection[Finding], judge: Judge) -> SessionPlan:
-    """Return the plan for the judge's places; without controls, in half the time, if only slow or failed answers are counted."""
-    typical = any(one.test not in (TAIL, BUDGET, FAILURES) for one in found)
-    return replace(plan, controls=typical, places=tuple(judge.places))
-
-
 class Judge:
     """Judges by the limits; ``alpha`` is divided by the number of questions of one measurement (Bonferroni)."""
 
@@ -213,7 +55,7 @@ class Judge:
         names = {name for name, _ in self._places}
         questions = len(self._places) + len(names) + 2
         self.alpha = limits.alpha / (questions * LOOKS * MOST)
-        # Sessions are evaluated at most four times.
+        # Sessions are evaluated at most four times; the looks for plain tails have a level of their own, of 1 in a million.
         self._alpha_of_sessions = limits.alpha / (questions * (len(SECOND.early) + 1 + len(SECOND.more)))
         self._chance_of_sessions = tails.CHANCE_OF_SESSIONS
         self._named: frozenset[tuple[str, str]] = frozenset()
@@ -222,6 +64,10 @@ class Judge:
     def of(self, places: Collection[Place]) -> Judge:
         """Return a judge with the same limits for a part of the operations."""
         return Judge(self.limits, self._samples, self.operations, places)
+
+    def is_complete(self, measured: Measured) -> bool:
+        """Return whether each place has as many answers of each colour as planned, failures excepted."""
+        return next(self._missing(measured), None) is None
 
     def has_answers(self, measured: Measured) -> bool:
         """Return whether each place has answers of each colour."""
@@ -259,7 +105,7 @@ class Judge:
         for name in {name for name, _ in self._places}:
             planned = sum(count for place, count in measured.planned.items() if place[0] == name)
             times = measured.of(name, CANDIDATE)
-            for key, share in SHARES.items():
+            for key, share in SHARES.items() if self._decides(BUDGET, name) else ():
                 limit = getattr(self.limits, key)
                 if sum(one > limit for one in times) > planned * (100 - share) / 100:
                     return f"{name}: too many answers over {limit:g} ms"
@@ -306,7 +152,7 @@ class Judge:
         places = [place for place in self._places if place[0] in named or ALL in named]
         slower = [place for place, found in self._in_sessions(measured) if found.high > self.limits.slower]
         pairs = self._pairs(measured, places) if any(test == TAIL for test, _ in self._named) else []
-        tailed = bool(pairs) and tails.tail(pairs, self.limits).more > self.limits.tail_share / 2
+        tailed = bool(pairs) and max(one.more for one in tails.tail(pairs, self.limits)) > self.limits.tail_share / 2
         return [place for place in places if tailed or place in slower]
 
     def _under_powered(self, measured: Measured) -> list[Place]:
@@ -350,13 +196,17 @@ class Judge:
         return [*found, *(one for one in weaker._slower(measured) if one.operation not in known)]
 
     def _differences(self, measured: Measured) -> Iterator[Finding]:
-        """Return the differences from live; in a third measurement only those of the second one."""
+        """Return the differences from live; in a measurement that confirms only those that it can confirm."""
         for one in chain(self._slower(measured), self._tails(measured)):
-            if not self._named or (one.test, one.operation) in self._named:
+            if self._decides(one.test, one.operation):
                 yield one
 
+    def _decides(self, test: str, operation: str) -> bool:
+        """Return whether such a finding counts: a measurement that confirms has too few answers for any other one."""
+        return not self._named or (test, operation) in self._named
+
     def _budgets(self, measured: Measured) -> Iterator[Finding]:
-        for name in dict.fromkeys(name for name, _ in self._places):
+        for name in dict.fromkeys(name for name, _ in self._places if self._decides(BUDGET, name)):
             times = sorted(measured.of(name, CANDIDATE))
             others = sorted(measured.of(name, LIVE))
             for key, share in SHARES.items() if times else ():
@@ -425,10 +275,11 @@ class Judge:
             pairs = self._pairs(measured, places)
             if not pairs:
                 continue
-            found = tails.tail(pairs, self.limits, measured.sessions, measured.cores)
-            plain = found.p <= self.alpha and tails.is_plain_tail(pairs, measured.cores)
-            chance = tails.CHANCE_OF_SESSIONS_IF_PLAIN if plain else 0.0
-            if tails.has_slower_tail(found, self.limits, self.alpha, max(chance, self._chance_of_sessions)):
+            candidates = tails.tail(pairs, self.limits, measured.sessions, measured.cores)
+            plain = candidates[0].p <= self.alpha and tails.is_plain_tail(pairs, measured.cores)
+            chance = max(tails.CHANCE_OF_SESSIONS_IF_PLAIN if plain else 0.0, self._chance_of_sessions)
+            found = tails.slower_tail(candidates, self.limits, self.alpha, chance)
+            if found is not None:
                 yield Finding(
                     TAIL,
                     name,
@@ -449,7 +300,7 @@ class Judge:
             f"{len(failed)} of {asked} requests failed, limit 1 in 1000; the first: {self._asked(name)}: {why}",
         )
 
-    def _too_few(self, measured: Measured) -> Iterator[Finding]:
+    def _missing(self, measured: Measured) -> Iterator[Finding]:
         for place in self._places:
             for colour, times in measured.times[place].items():
                 needed = measured.planned[place] - len([one for one in measured.failures if one[1] == place[0]])
@@ -457,6 +308,9 @@ class Judge:
                     why = f": {measured.cut_short}" if measured.cut_short else ""
                     says = f"{self._asked(place[0])}: {len(times)} answers of {colour}, {measured.planned[place]} are needed{why}"
                     yield Finding(SAMPLES, place[0], says)
+
+    def _too_few(self, measured: Measured) -> Iterator[Finding]:
+        yield from self._missing(measured)
         pairs = self._pairs(measured, self._places)
         if not pairs or self._named or not self._is_whole:  # these get more sessions instead
             return

@@ -7,8 +7,9 @@ from math import sqrt
 from statistics import median
 from typing import Any
 
-from verification.latency.judge import SHARES, LatencyResult
+from verification.latency.judge import SHARES
 from verification.latency.plan import CANDIDATE, LIVE
+from verification.latency.repeating import LatencyResult
 from verification.statistics import percentile
 
 QUANTILES = (5, 25, 50, 75, 95, 99)

@@ -54,10 +54,10 @@ class Tail:
         return self.slow / self.candidate - self.live_slow / self.live
 
 
-def tail(pairs: Pairs, limits: LatencyLimits, sessions: int = 0, cores: Sequence[int] = ()) -> Tail:
+def tail(pairs: Pairs, limits: LatencyLimits, sessions: int = 0, cores: Sequence[int] = ()) -> list[Tail]:
     """Return the slow answers of one or more series, each by its own border. Raises ValueError without two samples.
 
-    Three borders are tried, and the result with the smallest ``p`` is returned (``p`` is tripled for that). The first
+    There is a result for each of three borders, the smallest ``p`` first (``p`` is tripled, since any of them counts). The first
     finds many answers that are a little slow. The second finds those that are slower still if a busy machine makes many
     answers of both colours slow. The third, beyond the delays of other work, finds few that are very slow. ``cores`` names the core of each session, if they differ. Where the candidate's typical
     answer takes longer, its answers are divided by that ratio: a release that is slower as a whole has no slower tail.
@@ -75,7 +75,14 @@ def tail(pairs: Pairs, limits: LatencyLimits, sessions: int = 0, cores: Sequence
         core = min((float(_more(*one)) for one in _by_core(late, asked, cores)), default=1.0)
         p = min(1.0, len(_BORDERS) * _fisher(stats, late, asked))
         found.append(Tail(int(mine), int(other), int(slow), int(live_slow), p, p_sessions, core))
-    return min(found, key=lambda one: one.p)
+    return sorted(found, key=lambda one: one.p)
+
+
+def slower_tail(
+    found: Sequence[Tail], limits: LatencyLimits, alpha: float, chance_of_sessions: float = CHANCE_OF_SESSIONS
+) -> Tail | None:
+    """Return the first result that shows a slower tail; None if there is none."""
+    return next((one for one in found if has_slower_tail(one, limits, alpha, chance_of_sessions)), None)
 
 
 def has_slower_tail(
@@ -189,4 +196,4 @@ def _beyond_other_work(both: Sequence[float]) -> float:
     return max(times * typical, typical + more_ms)
 
 
-_BORDERS = (_far_from_usual, _among_the_slowest, lambda _, both: _beyond_other_work(both))
+_BORDERS = (_far_from_usual, _among_the_slowest, lambda _limits, both: _beyond_other_work(both))

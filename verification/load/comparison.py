@@ -10,7 +10,7 @@ from typing import Any
 from verification.http.route import DIRECT
 from verification.latency.comparison import Shift, is_slower, shift
 from verification.latency.plan import LatencyLimits
-from verification.latency.tails import Tail, has_slower_tail, tail
+from verification.latency.tails import Tail, slower_tail, tail
 from verification.load.model import LoadPlan, LoadResult
 
 # Live has users, so its load ends after this many failed requests.
@@ -68,11 +68,13 @@ def compare(made: tuple[LoadPlan, LoadPlan], results: Sequence[LoadResult], tabl
     pairs = dict(_pairs(candidate, live))
     alpha = _ALPHA / (len(pairs) + 1)
     shifts = {name: shift(*pair, limits, alpha) for name, pair in pairs.items()}
-    slow = tail(list(pairs.values()), limits)
+    candidates = tail(list(pairs.values()), limits)
+    slower_by = slower_tail(candidates, limits, alpha)
+    slow = slower_by or candidates[0]
     slower = {name: one for name, one in shifts.items() if is_slower(one, limits, alpha)}
     worst_first = sorted(slower, key=lambda name: -slower[name].ratio)
     found = {name: _shifted(name, slower[name], limits) for name in worst_first}
-    if has_slower_tail(slow, limits, alpha):
+    if slower_by is not None:
         found["all"] = (
             f"{slow.slow} of {slow.candidate} answers under load were slow, of live's {slow.live_slow} of {slow.live} in the "
             f"same seconds: {slow.more:.1%} more, limit {limits.tail_share:.1%}"
