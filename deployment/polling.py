@@ -15,6 +15,8 @@ FIRST_PAUSE_S = 0.1
 PAUSE_GROWTH = 1.5
 BLIND_S = 30.0
 """A watch fails if it could not read its subject for this long."""
+# A watch that did not ask for longer than this did not watch, so that time says nothing about its subject.
+LONGEST_PAUSE_S = 5.0
 
 
 def poll(
@@ -49,26 +51,72 @@ class Readings(Generic[T]):
     """Calls ``read`` every ``every_s`` seconds, one call at a time, beside the thread that takes the results.
 
     A call to AWS may take a minute, and a watch must see harm to users in the meantime. Only the thread that takes the
-    results uses the methods.
+    results uses the methods. ``what`` is read, in words; ``problem`` is why the last reading failed, None if it did not.
     """
 
-    def __init__(self, read: Callable[[], T], clock: Clock, every_s: float) -> None:
-        self._read, self._clock, self._every_s = read, clock, every_s
+    def __init__(self, what: str, read: Callable[[], T], clock: Clock, every_s: float) -> None:
+        self._what, self._read, self._clock, self._every_s = what, read, clock, every_s
         self._lock = threading.Lock()
         self._made: list[T | Exception] = []
-        self._reading = False
-        self._asked_at = clock.monotonic()
+        self._reading = self._is_last = False
+        self._begun_at = self._seen_at = clock.monotonic()
+        self._open_since: float | None = None  # the first reading without a good result began then
+        self.problem: CloudError | None = None
 
     def ask(self) -> None:
         """Begin a reading if none is running and the last one began ``every_s`` ago. Never waits."""
-        now = self._clock.monotonic()
-        if self._reading or now - self._asked_at < self._every_s:
-            return
-        self._asked_at, self._reading = now, True
-        self._clock.beside(self.read_now)
+        now = self._now()
+        if not self._reading and not self._is_last and now - self._begun_at >= self._every_s:
+            self._begin(now)
 
-    def read_now(self) -> None:
-        """Read in this thread, and keep the result."""
+    def last(self) -> bool:
+        """Begin one more reading once none is running. Return whether it has ended, so that ``take`` has returned it or will."""
+        now = self._now()
+        if not self._reading and not self._is_last:
+            self._is_last = True
+            self._begin(now)
+        if self._reading:
+            return False
+        self._is_last = False
+        return True
+
+    def take(self) -> list[T | CloudError]:
+        """Return the results since the last call, in their order. Raises what a reading raised that is no CloudError."""
+        with self._lock:
+            made, self._made = self._made, []
+        taken: list[T | CloudError] = []
+        for one in made:
+            if isinstance(one, CloudError):
+                self.problem = one
+            elif isinstance(one, Exception):
+                raise one
+            else:
+                self.problem, self._open_since = None, self._begun_at if self._reading else None
+            taken.append(one)
+        return taken
+
+    def blind(self) -> str | None:
+        """Return that nothing could be read for more than BLIND_S, in words; None if it is not so."""
+        blind = 0.0 if self._open_since is None else self._clock.monotonic() - self._open_since
+        if blind <= BLIND_S:
+            return None
+        why = f": {self.problem.message}" if self.problem else ""
+        return f"{self._what} could not be read for {blind:.0f} s, the limit is {BLIND_S:g} s{why}"
+
+    def _now(self) -> float:
+        now = self._clock.monotonic()
+        if self._open_since is not None and now - self._seen_at > LONGEST_PAUSE_S:
+            self._open_since += now - self._seen_at  # this process may have been stopped, and its readings with it
+        self._seen_at = now
+        return now
+
+    def _begin(self, now: float) -> None:
+        self._begun_at, self._reading = now, True
+        if self._open_since is None:
+            self._open_since = now
+        self._clock.beside(self._read_once)
+
+    def _read_once(self) -> None:
         made: T | Exception
         try:
             made = self._read()
@@ -77,14 +125,3 @@ class Readings(Generic[T]):
         with self._lock:
             self._made.append(made)
             self._reading = False
-
-    def take(self) -> list[T | CloudError]:
-        """Return the results since the last call, in their order. Raises what a reading raised that is no CloudError."""
-        with self._lock:
-            made, self._made = self._made, []
-        taken: list[T | CloudError] = []
-        for one in made:
-            if isinstance(one, Exception) and not isinstance(one, CloudError):
-                raise one
-            taken.append(one)
-        return taken

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deployment.errors import CloudError, Refused, StepFailed
 from deployment.evidence.journal import Journal
 from deployment.model import Alarm, AlarmState, Colour
-from deployment.polling import BLIND_S, Readings
+from deployment.polling import Readings
 from deployment.ports import Alarms, Clock
 
 READ_EVERY_S = 3.0
@@ -53,17 +53,16 @@ class AlarmWatch:
 
     A firing alarm is harm at once, unless it fired before the switch already, as an idle colour's alarm may: then it
     must have stopped by the end of the bake. An alarm without data, or one that cannot be read, must also be OK by
-    then. Alarms that cannot be read for BLIND_S end the bake. Only the thread that calls ``harm`` writes the journal.
+    then. Alarms that could not be read for BLIND_S end the bake. Only the thread that calls ``harm`` writes the journal.
     Raises CloudError if the alarms cannot be read even once.
     """
 
     def __init__(self, alarms: Alarms, colour: Colour, clock: Clock, journal: Journal) -> None:
-        self._colour, self._clock, self._journal = colour, clock, journal
-        self._readings = Readings(lambda: alarms.read(colour), clock, READ_EVERY_S)
+        self._colour, self._journal = colour, journal
+        self._readings = Readings("the alarms", lambda: alarms.read(colour), clock, READ_EVERY_S)
         self._now: Sequence[Alarm] = alarms.read(colour)
         self._states = {alarm.name: alarm.state for alarm in self._now}
         self._inherited = {alarm.name for alarm in self._now if alarm.state is AlarmState.FIRING}
-        self._read_at = clock.monotonic()
         self._unread: CloudError | None = None
         self.any = bool(self._now)
         if self.any:
@@ -78,24 +77,24 @@ class AlarmWatch:
         firing = [a for a in self._now if a.state is AlarmState.FIRING and a.name not in self._inherited]
         if firing:
             return f"an alarm fires: {firing[0]}"
-        blind = self._clock.monotonic() - self._read_at
-        if blind > BLIND_S:
-            return f"the alarms could not be read for {blind:.0f} s, the limit is {BLIND_S:g} s{self._why()}"
-        return None
+        return self._readings.blind()
 
-    def conclude(self) -> None:
-        """End the bake: every alarm must be OK now. Raises StepFailed."""
+    def conclude(self) -> bool:
+        """End the bake: every alarm must be OK now. Return whether they were read once more. Raises StepFailed; never waits."""
         if not self.any:
-            return
-        self._readings.read_now()
+            return True
+        if not self._readings.last():
+            return False
         self._take_in()
         if self._unread is not None:
             raise StepFailed(
-                f"the alarms cannot be read at the end of the bake, so nothing proves that none fires{self._why()}"
+                "the alarms cannot be read at the end of the bake, so nothing proves that none fires: "
+                f"{self._unread.message}"
             )
         bad = [alarm for alarm in self._now if alarm.state is not AlarmState.OK]
         if bad:
             raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is healthy")
+        return True
 
     def _take_in(self) -> None:
         for reading in self._readings.take():
@@ -104,12 +103,9 @@ class AlarmWatch:
                     self._journal.append("alarms_unread", error=reading.message)
                 self._unread = reading
                 continue
-            self._unread, self._now, self._read_at = None, reading, self._clock.monotonic()
+            self._unread, self._now = None, reading
             self._inherited &= {alarm.name for alarm in reading if alarm.state is AlarmState.FIRING}
             states = {alarm.name: alarm.state for alarm in reading}
             if states != self._states:
                 self._journal.append("alarms", colour=self._colour, states=states)
                 self._states = states
-
-    def _why(self) -> str:
-        return f": {self._unread.message}" if self._unread else ""

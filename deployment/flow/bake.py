@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from deployment.errors import CloudError, StepFailed
+from deployment.errors import StepFailed
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import AlarmWatch
 from deployment.flow.steps import Steps
-from deployment.polling import BLIND_S, Readings
+from deployment.polling import Readings
 from deployment.ports import Clock
 
 # During a bake: the pause between two checks of the watch, and between two reads of the routes.
@@ -21,39 +22,52 @@ LEAST_PAUSE_S = 0.001  # rounding could make a shorter pause 0, and the loop wou
 class UnchangedWatch:
     """Reads every few seconds whether the routes and the release are still as they should be.
 
-    ``read`` raises RouteConflict or StepFailed if they are not. It returns a problem that is only worth a record, else None.
-    Routes that cannot be read for BLIND_S end the watch.
+    ``routes`` raises RouteConflict if they are not. ``release`` raises StepFailed, and returns why the platform cannot be read,
+    else None; without it only the routes are read. Routes that cannot be read for BLIND_S end the watch. A platform that does not answer is only recorded: it harms no user.
     """
 
-    def __init__(self, read: Callable[[], str | None], clock: Clock, journal: Journal) -> None:
-        self._read, self._clock, self._journal = read, clock, journal
-        self._readings = Readings(read, clock, OBSERVE_EVERY_S)
-        self._read_at = clock.monotonic()
-        self._unread: CloudError | None = None
+    def __init__(
+        self,
+        clock: Clock,
+        journal: Journal,
+        routes: Callable[[], None],
+        release: Callable[[], str | None] | None = None,
+    ) -> None:
+        self._journal = journal
+        self._routes = Readings("the routes", routes, clock, OBSERVE_EVERY_S)
+        self._release = None if release is None else Readings("the platform", release, clock, OBSERVE_EVERY_S)
+        self._open: set[Readings[Any]] | None = None
 
     def check(self) -> None:
-        """Raise what ``read`` raised, or StepFailed if it could not read for too long. Never waits for AWS."""
-        self._readings.ask()
-        for reading in self._readings.take():
-            if isinstance(reading, CloudError):
-                if self._unread is None:
-                    self._journal.append("check_failed", error=reading.message)
-                self._unread = reading
-                continue
-            self._unread, self._read_at = None, self._clock.monotonic()
-            self._record(reading)
-        blind = self._clock.monotonic() - self._read_at
-        if blind > BLIND_S:
-            why = f": {self._unread.message}" if self._unread else ""
-            raise StepFailed(f"the routes could not be read for {blind:.0f} s, the limit is {BLIND_S:g} s{why}")
+        """Raise what a reading raised, or StepFailed if the routes could not be read for too long. Never waits for AWS."""
+        self._routes.ask()
+        if self._release:
+            self._release.ask()
+        self._take()
+        if blind := self._routes.blind():
+            raise StepFailed(blind)
 
-    def conclude(self) -> None:
-        """Read once more, in this thread. Raises as ``read`` does, and CloudError if it cannot be read."""
-        self._record(self._read())
+    def conclude(self) -> bool:
+        """Return whether both were read once more, from the first call on. Never waits.
 
-    def _record(self, problem: str | None) -> None:
-        if problem is not None:
-            self._journal.append("check_failed", error=problem)
+        Raises as ``check`` does, and CloudError if the routes cannot be read.
+        """
+        if self._open is None:
+            self._open = {self._routes} | ({self._release} if self._release else set())
+        self._open -= {one for one in self._open if one.last()}
+        self._take()
+        if self._routes not in self._open and self._routes.problem:
+            raise self._routes.problem
+        return not self._open
+
+    def _take(self) -> None:
+        known = self._routes.problem
+        self._routes.take()
+        if self._routes.problem and not known:
+            self._journal.append("check_failed", error=self._routes.problem.message)
+        for problem in self._release.take() if self._release else ():
+            if problem is not None:
+                self._journal.append("check_failed", error=str(problem))
 
 
 @dataclass(frozen=True)
@@ -71,11 +85,9 @@ class BakeWatch:
             raise StepFailed(problem)
         self.unchanged.check()
 
-    def conclude(self) -> None:
-        """Check everything once more, at the end. Raises StepFailed, RouteConflict or CloudError."""
-        self.unchanged.conclude()
-        if self.alarms:
-            self.alarms.conclude()
+    def conclude(self) -> bool:
+        """Return whether everything was read once more, at the end. Raises StepFailed, RouteConflict or CloudError; never waits."""
+        return self.unchanged.conclude() and (self.alarms is None or self.alarms.conclude())
 
 
 def bake(
@@ -89,8 +101,8 @@ def bake(
         elapsed = clock.monotonic() - since
         watch.check()  # at least once, and once more when the time is over
         still_ours()
-        if elapsed >= seconds:
-            watch.conclude()
+        if elapsed >= seconds and watch.conclude():
             return
         steps.waiting(f"{elapsed:.0f} of {seconds:g} s without harm", elapsed)
-        clock.sleep(min(WATCH_EVERY_S, max(LEAST_PAUSE_S, seconds - elapsed)))
+        left = seconds - elapsed
+        clock.sleep(min(WATCH_EVERY_S, max(LEAST_PAUSE_S, left)) if left > 0 else WATCH_EVERY_S)

@@ -55,7 +55,7 @@ class CanaryStep:
         """Watch for the shift's time, and longer if the candidate got too few requests; return the step's figures.
 
         ``written`` are the routes that were just written. Raises StepFailed at the first harm, or if the candidate got
-        too few requests; RouteConflict if another writer changed the routes; LeaseLost.
+        too few requests; RouteConflict if another writer changed the routes; LeaseLost; CloudError if the routes cannot be read.
         """
         self.watch.begin(shift, written.generation, self.steps.written[-1][0])
         clock = self.ports.clock
@@ -63,7 +63,7 @@ class CanaryStep:
         def read() -> None:
             _refuse_changed_routes(self.ports.router.observe(), written)
 
-        unchanged = UnchangedWatch(read, clock, self.journal)
+        unchanged = UnchangedWatch(clock, self.journal, read)
         began = clock.monotonic()
         while True:
             elapsed = clock.monotonic() - began
@@ -71,10 +71,9 @@ class CanaryStep:
             unchanged.check()
             over = elapsed >= shift.seconds
             requests, failed = self.watch.seen
-            if over and requests >= ENOUGH_REQUESTS:
-                unchanged.conclude()
+            if over and requests >= ENOUGH_REQUESTS and unchanged.conclude():
                 return {"weight": shift.weight, "seconds": round(elapsed, 1), "requests": requests, "failed": failed}
-            if elapsed >= shift.seconds + self.longest_wait_s:
+            if elapsed >= shift.seconds + self.longest_wait_s and requests < ENOUGH_REQUESTS:
                 raise StepFailed(
                     f"with {shift.weight} % of the traffic: the candidate answered only {requests} requests in "
                     f"{elapsed:.0f} s, {ENOUGH_REQUESTS} are needed to prove anything",

@@ -179,16 +179,17 @@ class Machine(DeploymentState):
         seconds = self._limits.bake
         self._steps.begin("bake", f"watch {self._plan.target} for {seconds:g} s")
         clock = self._ports.clock
-        unchanged = UnchangedWatch(self._refuse_changes, clock, self._journal)
+        unchanged = UnchangedWatch(clock, self._journal, self._refuse_changed_routes, self._still_verified)
         watch = BakeWatch(harm, self._alarms, unchanged)
         since, ours = self._baking_since, self.still_ours
         bake(clock, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
         self._watched_s = round(self._ports.clock.monotonic() - since, 3)
         self._baked = True
 
-    def _refuse_changes(self) -> str | None:
-        """Raise RouteConflict or StepFailed if routes or release changed; return why the platform cannot be read, else None."""
+    def _refuse_changed_routes(self) -> None:
         refuse_changed_routes(self._ports.router.observe(), self._plan.target, self._promoted_generation or 0)
+
+    def _still_verified(self) -> str | None:
         return still_verified(self._plan, self._ports, self._candidate)
 
     def complete(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +43,7 @@ def test_harm_is_seen_while_a_reading_hangs(baking: Deployment) -> None:
     with pytest.raises(StepFailed, match="users see errors"):
         baking.machine.bake(after(baking, 2 * OBSERVE_EVERY_S, lambda: "users see errors"))
     assert baking.cloud.clock.elapsed - since < 2 * OBSERVE_EVERY_S + 1
-    assert len(begun) == 1, "no second reading beside one that hangs"
+    assert len(begun) == 2, "one of the routes and one of the platform; no second one beside one that hangs"
 
 
 def test_reading_that_never_ends_ends_the_bake(baking: Deployment) -> None:
@@ -50,10 +51,10 @@ def test_reading_that_never_ends_ends_the_bake(baking: Deployment) -> None:
     since = baking.cloud.clock.elapsed
     with pytest.raises(StepFailed, match=f"the routes could not be read for 30 s, the limit is {BLIND_S:g} s"):
         baking.machine.bake(lambda: None)
-    assert BLIND_S < baking.cloud.clock.elapsed - since < BLIND_S + 1
+    assert BLIND_S < baking.cloud.clock.elapsed - since < BLIND_S + OBSERVE_EVERY_S + 1
 
 
-@pytest.mark.parametrize("failures", [1, int(BLIND_S / OBSERVE_EVERY_S) - 2])
+@pytest.mark.parametrize("failures", [1, int(BLIND_S / OBSERVE_EVERY_S) - 1])
 def test_routes_that_cannot_be_read_for_a_moment_roll_nothing_back(baking: Deployment, failures: int) -> None:
     baking.cloud.next_errors["observe"] = [LOST] * failures
     baking.machine.bake(lambda: None)
@@ -66,6 +67,66 @@ def test_routes_that_stay_unreadable_end_the_bake(baking: Deployment) -> None:
     baking.cloud.constant_errors["observe"] = LOST
     with pytest.raises(StepFailed, match="the limit is 30 s: cloudfront-keyvaluestore"):
         baking.machine.bake(lambda: None)
+
+
+def test_platform_that_hangs_harms_no_user(baking: Deployment) -> None:
+    begin, asked = baking.cloud.clock.begin, itertools.count()
+    hanging: list[Callable[[], None]] = []
+    since = baking.cloud.clock.elapsed
+
+    def begin_all_but_the_first_of_the_platform(work: Callable[[], None]) -> None:
+        if next(asked) == 1:
+            hanging.append(work)
+        else:
+            begin(work)
+
+    def answer() -> None:
+        while hanging:
+            begin(hanging.pop())
+
+    baking.cloud.clock.begin = begin_all_but_the_first_of_the_platform
+    baking.machine.bake(after(baking, LONG_S + 60, answer))
+    assert LONG_S + 60 < baking.cloud.clock.elapsed - since < LONG_S + 61, "the last reading is waited for"
+
+
+def test_harm_is_seen_while_the_last_reading_hangs(baking: Deployment) -> None:
+    since = baking.cloud.clock.elapsed
+
+    def hang() -> str | None:
+        baking.cloud.clock.begin = lambda _: None
+        return "users see errors" if baking.cloud.clock.elapsed - since > LONG_S + 2 else None
+
+    with pytest.raises(StepFailed, match="users see errors"):
+        baking.machine.bake(after(baking, LONG_S - 1, hang))
+    assert baking.cloud.clock.elapsed - since < LONG_S + 3
+
+
+def test_change_that_a_late_reading_shows_ends_the_bake(baking: Deployment) -> None:
+    """What a reading found while the last one was under way is not lost."""
+    baking.cloud.next_errors["describe"] = [None] * 23 + [LOST]
+
+    def change() -> None:
+        baking.cloud.sides[GREEN].configuration = "changed"
+
+    with pytest.raises(StepFailed, match="configuration"):
+        baking.machine.bake(after(baking, LONG_S - 7, change))
+
+
+def test_time_in_which_nobody_watched_does_not_count(baking: Deployment) -> None:
+    """The process was stopped, and its reading with it."""
+    begun: list[Callable[[], None]] = []
+    begin, baking.cloud.clock.begin = baking.cloud.clock.begin, begun.append
+
+    def stop() -> None:
+        if begun:
+            baking.cloud.clock.elapsed += BLIND_S + 10
+            baking.cloud.clock.begin = begin
+            for work in begun:
+                begin(work)
+            begun.clear()
+
+    baking.machine.bake(after(baking, OBSERVE_EVERY_S + 1, stop))
+    assert baking.cloud.routes.live is GREEN
 
 
 def test_routes_must_be_readable_at_the_end(baking: Deployment) -> None:
@@ -104,7 +165,7 @@ def test_threads_hand_over_readings_and_errors() -> None:
             raise answer
         return answer
 
-    readings: Readings[str] = Readings(read, SystemClock(), 0.0)
+    readings: Readings[str] = Readings("words", read, SystemClock(), 0.0)
     taken: list[str | CloudError] = []
 
     def take_all() -> None:

@@ -17,6 +17,7 @@ PLAN = LoadPlan("http://x", SERVICE, (SmokeUser("a", "b"),))
 GOOD = LoadResult(600, 0, 0.0, 5, 9, 12, 20, 100.0, 6, 6, False, 0.2, 1.0, (), ())
 FEW = replace(GOOD, requests=59, throughput=10.0)
 BUSY = replace(FEW, generator_cpu=0.95)
+LATE = replace(FEW, late_ms=100.0)  # the release may have had no CPU either
 FAILED = replace(FEW, failures=59, failure_ratio=1.0)
 
 
@@ -25,7 +26,8 @@ FAILED = replace(FEW, failures=59, failure_ratio=1.0)
     [
         ([GOOD], 1),
         ([FEW, GOOD], 2),
-        ([FEW, FEW], 2),  # twice with time to spare: so the release is slow
+        ([FEW, FEW], 2),  # twice on a machine with time to spare: so the release is slow
+        ([LATE, LATE, LATE, GOOD], 4),
         ([BUSY, BUSY, BUSY, GOOD], 4),
         ([BUSY, FEW, BUSY, FEW], 4),
         ([BUSY, BUSY, BUSY, BUSY], 4),
