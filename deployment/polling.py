@@ -58,7 +58,7 @@ class Readings(Generic[T]):
         self._what, self._read, self._clock, self._every_s = what, read, clock, every_s
         self._lock = threading.Lock()
         self._made: list[T | Exception] = []
-        self._reading = self._is_last = False
+        self._reading = self._wants_last = self._is_last = False
         self._begun_at = self._seen_at = clock.monotonic()
         self._open_since: float | None = None  # the first reading without a good result began then
         self.problem: CloudError | None = None
@@ -66,18 +66,18 @@ class Readings(Generic[T]):
     def ask(self) -> None:
         """Begin a reading if none is running and the last one began ``every_s`` ago. Never waits."""
         now = self._now()
-        if not self._reading and not self._is_last and now - self._begun_at >= self._every_s:
+        if not self._reading and not self._wants_last and now - self._begun_at >= self._every_s:
             self._begin(now)
 
     def last(self) -> bool:
         """Begin one more reading once none is running. Return whether it has ended, so that ``take`` has returned it or will."""
-        now = self._now()
+        now, self._wants_last = self._now(), True
         if not self._reading and not self._is_last:
             self._is_last = True
             self._begin(now)
         if self._reading:
             return False
-        self._is_last = False
+        self._wants_last = self._is_last = False
         return True
 
     def take(self) -> list[T | CloudError]:

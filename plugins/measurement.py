@@ -81,7 +81,7 @@ def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -
         requested(result.requests)
         if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
             break
-        on_time += not result.saturated(ON_TIME_MS)
+        on_time += not result.saturated(min(ON_TIME_MS, result.latest_of(gate)))
         if on_time == MOST_LOADS_ON_TIME:
             break
     return result

@@ -54,9 +54,10 @@ class UnchangedWatch:
         """
         if self._open is None:
             self._open = {self._routes} | ({self._release} if self._release else set())
-        self._open -= {one for one in self._open if one.last()}
+        ended = {one for one in self._open if one.last()}
+        self._open -= ended
         self._take()
-        if self._routes not in self._open and self._routes.problem:
+        if self._routes in ended and self._routes.problem:
             raise self._routes.problem
         return not self._open
 

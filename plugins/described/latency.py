@@ -74,8 +74,8 @@ def no_slower_than_live(
         measure(name, round(shift.ratio, 2), limit=limits["slower"], unit="times", samples=shift.candidate + shift.live)
     for first in latency_result.first_words(operation):
         measure(f"{operation}, the first measurement", first)
-    for second in latency_result.unconfirmed_words(operation):
-        measure(f"{operation}, the second measurement, which the third did not confirm", second)
+    for further in latency_result.unconfirmed_words(operation):
+        measure(f"{operation}, a further measurement, which the next one did not confirm", further)
     found = latency_result.about(operation, "slower", "tail")
     assert not found, "; ".join(found) + again(latency_result.operations[operation], base_url)
 
@@ -85,8 +85,8 @@ def all_no_slower_than_live(latency_result: LatencyResult, measure: Measure) -> 
     """All operations as one: the typical answer and the share of slow ones, beside live's."""
     for first in latency_result.first_words("all"):
         measure("the first measurement", first)
-    for second in latency_result.unconfirmed_words("all"):
-        measure("the second measurement, which the third did not confirm", second)
+    for further in latency_result.unconfirmed_words("all"):
+        measure("a further measurement, which the next one did not confirm", further)
     found = latency_result.about("all", "slower", "tail")
     assert not found, "; ".join(found)
 

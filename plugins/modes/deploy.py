@@ -14,6 +14,7 @@ from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
 from deployment.evidence.archive import NOWHERE, Archive, EvidenceWriter
 from deployment.evidence.opening import plan_release
 from deployment.evidence.report import VERDICTS
+from deployment.evidence.sentence import name_environment
 from deployment.evidence.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from deployment.flow import lost_reports
 from deployment.flow.approval import REQUIRED, wait_for_approval
@@ -483,6 +484,6 @@ class DeployMode:
         if self._own_cloud:
             compose.stop(self._settings)  # with all data, so the ledger is needed no longer
             (self._run.folder / LEDGER_FILE).unlink(missing_ok=True)
-            self._run.say(OWN_CLOUD_STOPPED)
+            self._run.say(name_environment(OWN_CLOUD_STOPPED, self._run.options.environment))
         elif self._environment is not None and not halted:
             remove_own(self._environment.ports.data, self._run.folder, self._run.say)

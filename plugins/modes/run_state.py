@@ -430,7 +430,7 @@ class RunState:
         if self._reason is None:
             remedy = name_environment("\n".join(str(error).strip().splitlines()[1:]), self._options.environment)
             self._remedy = self._redactor.clean(remedy).strip() or None
-        self.stop(Reason(where or self.where(), first_line(error)))
+        self.stop(Reason(where or self.where(), name_environment(first_line(error), self._options.environment)))
 
     def stop(self, reason: Reason) -> None:
         """Hand out no further check. The first reason counts."""

@@ -89,6 +89,56 @@ def test_platform_that_hangs_harms_no_user(baking: Deployment) -> None:
     assert LONG_S + 60 < baking.cloud.clock.elapsed - since < LONG_S + 61, "the last reading is waited for"
 
 
+@pytest.mark.parametrize("takes_s", [6.0, 45.0])
+def test_bake_ends_although_each_reading_of_the_platform_is_slow(baking: Deployment, takes_s: float) -> None:
+    clock, asked, since = baking.cloud.clock, itertools.count(), baking.cloud.clock.elapsed
+    slow: list[tuple[float, Callable[[], None]]] = []
+    begin = clock.begin
+    platform = 1
+
+    def later(work: Callable[[], None]) -> None:
+        if next(asked) == platform or work in seen:
+            seen.append(work)
+            slow.append((clock.elapsed + takes_s, work))
+        else:
+            begin(work)
+
+    seen: list[Callable[[], None]] = []
+
+    def pass_time() -> None:
+        assert clock.elapsed - since < 2 * LONG_S, "the bake does not end"
+        for due, work in [one for one in slow if one[0] <= clock.elapsed]:
+            slow.remove((due, work))
+            begin(work)
+
+    clock.begin = later
+    baking.machine.bake(after(baking, 0, pass_time))
+    assert clock.elapsed - since < LONG_S + 2 * takes_s + 1
+
+
+def test_routes_that_fail_after_their_last_reading_are_only_recorded(baking: Deployment) -> None:
+    asked, hanging = itertools.count(), list[Callable[[], None]]()
+    begin, since = baking.cloud.clock.begin, baking.cloud.clock.elapsed
+
+    def hang(work: Callable[[], None]) -> None:
+        if next(asked) == 1:
+            hanging.append(work)
+        else:
+            begin(work)
+
+    def fail_once() -> None:
+        if baking.cloud.clock.elapsed - since > LONG_S + 20:
+            begin(hanging.pop()) if hanging else None
+        elif not failed:
+            failed.append(True)
+            baking.cloud.next_errors["observe"] = [LOST]
+
+    failed: list[bool] = []
+    baking.cloud.clock.begin = hang
+    baking.machine.bake(after(baking, LONG_S + 2, fail_once))
+    assert baking.cloud.routes.live is GREEN
+
+
 def test_harm_is_seen_while_the_last_reading_hangs(baking: Deployment) -> None:
     since = baking.cloud.clock.elapsed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from tests.verification.generated_latencies import (
 )
 from verification.latency.judge import Judge
 from verification.latency.measuring import Measured
-from verification.latency.plan import AGAIN, CANDIDATE, KINDS
+from verification.latency.plan import AGAIN, CANDIDATE, KINDS, Place
 from verification.latency.repeating import LatencyResult, judge_repeatedly
 
 JUDGE = Judge(LIMITS, SAMPLES, OPERATIONS)
@@ -117,7 +118,7 @@ def test_whole_measurement_that_ends_early_and_is_not_confirmed_does_not_pass() 
     early.planned = dict.fromkeys(PLACES, 64)
     further = uncontrolled(in_sessions(noise, noise)), early, in_sessions(noise, noise, 8)
     result, _ = judged(cut_short(slow=["listConsults"]), *further)
-    assert "no measurement had all answers" in words(result)
+    assert "no measurement of everything had all answers" in words(result)
 
 
 def test_figures_are_those_of_the_last_measurement_of_each_operation() -> None:
@@ -128,6 +129,25 @@ def test_figures_are_those_of_the_last_measurement_of_each_operation() -> None:
     assert result.findings == ()
     assert (result.last("login"), result.last("listConsults")) == (last, whole)
     assert result.requests == sum(one.asked_candidate for one in (result.first, *further))
+
+
+def test_single_late_answer_ends_no_measurement() -> None:
+    """A sign-in has thirty answers, so that one of them is more than 1 %."""
+    first = measured_by(noise)(PLACES)
+    for kind in KINDS:
+        del first.times["login", kind][CANDIDATE][15:]
+    first.times["login", "kept"][CANDIDATE][0] = 2500.0
+    assert JUDGE.hopeless(first) is None
+    first.times["login", "fresh"][CANDIDATE][0] = 2500.0
+    assert JUDGE.hopeless(first) is not None
+
+
+def test_answers_that_are_too_few_for_the_noise_are_not_all() -> None:
+    def wide(draw: random.Random, place: Place, n: int) -> float:
+        return draw.lognormvariate(0.2, 2.0 if place[0] == "readConsult" else 0.35)
+
+    assert not JUDGE.is_complete(measured_by(wide, wide)(PLACES))
+    assert JUDGE.is_complete(measured_by(noise)(PLACES))
 
 
 def test_measurement_that_confirms_decides_about_nothing_else() -> None:

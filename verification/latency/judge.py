@@ -66,8 +66,9 @@ class Judge:
         return Judge(self.limits, self._samples, self.operations, places)
 
     def is_complete(self, measured: Measured) -> bool:
-        """Return whether each place has as many answers of each colour as planned, failures excepted."""
-        return next(self._missing(measured), None) is None
+        """Return whether each place has as many answers of each colour as planned and as the noise requires, failures excepted."""
+        is_powered = bool(measured.sessions) or not self._under_powered(measured)
+        return is_powered and next(self._missing(measured), None) is None
 
     def has_answers(self, measured: Measured) -> bool:
         """Return whether each place has answers of each colour."""
@@ -107,7 +108,7 @@ class Judge:
             times = measured.of(name, CANDIDATE)
             for key, share in SHARES.items() if self._decides(BUDGET, name) else ():
                 limit = getattr(self.limits, key)
-                if sum(one > limit for one in times) > planned * (100 - share) / 100:
+                if sum(one > limit for one in times) > max(1, planned * (100 - share) / 100):
                     return f"{name}: too many answers over {limit:g} ms"
         return None
 
@@ -276,7 +277,7 @@ class Judge:
             if not pairs:
                 continue
             candidates = tails.tail(pairs, self.limits, measured.sessions, measured.cores)
-            plain = candidates[0].p <= self.alpha and tails.is_plain_tail(pairs, measured.cores)
+            plain = candidates[0].p <= self.alpha and tails.is_plain_tail(pairs, self.limits, measured.cores)
             chance = max(tails.CHANCE_OF_SESSIONS_IF_PLAIN if plain else 0.0, self._chance_of_sessions)
             found = tails.slower_tail(candidates, self.limits, self.alpha, chance)
             if found is not None:

@@ -160,7 +160,7 @@ def _measured_whole(result: LatencyResult, judge: Judge, again: Again, pause: Ca
     result = _confirmed(result, judge, again, found, pause)
     if result.findings or judge.is_complete(whole):
         return result
-    why = f"no measurement had all answers; the last whole one ended early: {whole.cut_short or found[0].says}"
+    why = f"no measurement of everything had all answers; the last one ended early: {whole.cut_short or found[0].says}"
     return replace(result, findings=(Finding(SAMPLES, ALL, why),))
 
 

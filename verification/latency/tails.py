@@ -96,18 +96,19 @@ def has_slower_tail(
     return found.p <= alpha and matters and found.p_sessions <= chance_of_sessions
 
 
-def is_plain_tail(pairs: Pairs, cores: Sequence[int] = ()) -> bool:
+def is_plain_tail(pairs: Pairs, limits: LatencyLimits, cores: Sequence[int] = ()) -> bool:
     """Return whether other work on the machine does not explain a slower tail of these series.
 
-    Only answers that are later than such work makes them count, and each core that the sessions used must show the tail;
-    live's answers, in the same time, show little of it. ``cores`` names the core of each session.
+    Only answers that are later than such work makes them count. There are relevantly more of them than live's, and each core that
+    the sessions used must show that; live's answers, in the same time, show little of it. ``cores`` names the core of each session.
     """
     _, stats = libraries()
     parts = max(1, len(cores))
     late, asked = _count(_without_shift(pairs, parts), _beyond_other_work, parts)
     groups = [(late.sum(axis=1), asked.sum(axis=1)), *_by_core(late, asked, cores)]
     little = all(found[0] * of[1] > _PLAIN_SHARE * found[1] * of[0] for found, of in groups)
-    return little and _fisher(stats, late, asked) <= _PLAIN_TAIL
+    matters = all(float(_more(found, of)) > limits.tail_share for found, of in groups)
+    return little and matters and _fisher(stats, late, asked) <= _PLAIN_TAIL
 
 
 def _without_shift(pairs: Pairs, parts: int) -> Pairs:

@@ -30,7 +30,8 @@ class Tools:
     named: list[str] = field(default_factory=list)
 
 
-def _keep(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def keep_name(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Keep the environment that the command line names, for the commands that an error suggests."""
     if value:
         context.find_object(Tools).named.append(value)  # type: ignore[union-attr]  # the script gives it to every command
     return value
@@ -39,7 +40,7 @@ def _keep(context: click.Context, _parameter: click.Parameter, value: str | None
 environment_option = click.option(
     "--environment",
     metavar="NAME",
-    callback=_keep,
+    callback=keep_name,
     help="Environment of deployment.toml (default: its default_environment).",
 )
 

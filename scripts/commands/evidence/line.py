@@ -12,7 +12,7 @@ import click
 
 from deployment.errors import Refused
 from deployment.settings import load
-from scripts.commands.checks.line import Tools, environment_option
+from scripts.commands.checks.line import Tools, environment_option, keep_name
 
 if TYPE_CHECKING:
     from scripts.commands.evidence.stored import Found
@@ -40,7 +40,10 @@ def audit() -> None:
 @audit.command(short_help="Check a report, or a bundle.")
 @click.argument("what", metavar="[ID|BUNDLE]", required=False)
 @click.option(
-    "--environment", metavar="NAME", help="Environment of deployment.toml (default: the report's environment)."
+    "--environment",
+    metavar="NAME",
+    callback=keep_name,
+    help="Environment of deployment.toml (default: the report's environment).",
 )
 @click.option(
     "--key",
