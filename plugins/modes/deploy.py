@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -57,7 +56,7 @@ from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import allow_unhealthy_live, front_door_request, take_snapshot
 from plugins.modes.scratch import remove_leftovers
 from plugins.page import render
-from plugins.stages import AFTER_DEPENDENCIES, BYSTANDER, LATENCY, Stage
+from plugins.stages import AFTER_DEPENDENCIES, BYSTANDER, Stage
 from plugins.state import HeldLease, Release
 from plugins.traffic import (
     CONTROL_SHARE,
@@ -69,7 +68,6 @@ from plugins.traffic import (
 )
 from verification.journeys.placeholders import provided_secrets, secret_values
 from verification.journeys.untried import untried
-from verification.latency.comparison import libraries
 from verification.watch.candidate_watch import Side
 
 OWN_CLOUD_STOPPED = (
@@ -145,8 +143,6 @@ class DeployMode:
         ):
             run.warn("auth", text)
         self._start_traffic(environment, machine)
-        if run.gate_size(LATENCY):  # its statistics take half a second to import; meanwhile the release starts
-            threading.Thread(target=libraries, name="imports of latency").start()
         candidate = machine.provision()
         url = candidate.url or ""
         run.publish(
