@@ -51,7 +51,8 @@ class Readings(Generic[T]):
     """Calls ``read`` every ``every_s`` seconds, one call at a time, beside the thread that takes the results.
 
     A call to AWS may take a minute, and a watch must see harm to users in the meantime. Only the thread that takes the
-    results uses the methods. ``what`` is read, in words; ``problem`` is why the last reading failed, None if it did not.
+    results uses the methods. ``what`` names what is read, such as ``the routes``. ``problem`` is why the last reading failed;
+    None if it succeeded.
     """
 
     def __init__(self, what: str, read: Callable[[], T], clock: Clock, every_s: float) -> None:
@@ -81,7 +82,7 @@ class Readings(Generic[T]):
         return True
 
     def take(self) -> list[T | CloudError]:
-        """Return the results since the last call, in their order. Raises what a reading raised that is no CloudError."""
+        """Return the results since the last call, in their order. Raises any other error of a reading than CloudError."""
         with self._lock:
             made, self._made = self._made, []
         taken: list[T | CloudError] = []
@@ -96,7 +97,7 @@ class Readings(Generic[T]):
         return taken
 
     def blind(self) -> str | None:
-        """Return that nothing could be read for more than BLIND_S, in words; None if it is not so."""
+        """Return a sentence if nothing could be read for more than BLIND_S; else None."""
         blind = 0.0 if self._open_since is None else self._clock.monotonic() - self._open_since
         if blind <= BLIND_S:
             return None

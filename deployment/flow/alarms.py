@@ -63,13 +63,15 @@ class AlarmWatch:
         self._now: Sequence[Alarm] = alarms.read(colour)
         self._states = {alarm.name: alarm.state for alarm in self._now}
         self._inherited = {alarm.name for alarm in self._now if alarm.state is AlarmState.FIRING}
-        self._unread: CloudError | None = None
         self.any = bool(self._now)
         if self.any:
             journal.append("alarms", colour=colour, states=self._states)
 
     def harm(self) -> str | None:
-        """Return the alarm that fires, or that the alarms cannot be read; None if all is well. Never waits for AWS."""
+        """Return the alarm that fires, or that the alarms cannot be read; None if all is well. Never waits for AWS.
+
+        Raises what a reading raised, if it is not a CloudError: a fault of ours.
+        """
         if not self.any:
             return None
         self._readings.ask()
@@ -86,10 +88,9 @@ class AlarmWatch:
         if not self._readings.last():
             return False
         self._take_in()
-        if self._unread is not None:
+        if (problem := self._readings.problem) is not None:
             raise StepFailed(
-                "the alarms cannot be read at the end of the bake, so nothing proves that none fires: "
-                f"{self._unread.message}"
+                f"the alarms cannot be read at the end of the bake, so nothing proves that none fires: {problem.message}"
             )
         bad = [alarm for alarm in self._now if alarm.state is not AlarmState.OK]
         if bad:
@@ -97,13 +98,14 @@ class AlarmWatch:
         return True
 
     def _take_in(self) -> None:
+        was_unread = self._readings.problem is not None
         for reading in self._readings.take():
             if isinstance(reading, CloudError):
-                if self._unread is None:
+                if not was_unread:
                     self._journal.append("alarms_unread", error=reading.message)
-                self._unread = reading
+                was_unread = True
                 continue
-            self._unread, self._now = None, reading
+            was_unread, self._now = False, reading
             self._inherited &= {alarm.name for alarm in reading if alarm.state is AlarmState.FIRING}
             states = {alarm.name: alarm.state for alarm in reading}
             if states != self._states:

@@ -22,8 +22,9 @@ LEAST_PAUSE_S = 0.001  # rounding could make a shorter pause 0, and the loop wou
 class UnchangedWatch:
     """Reads every few seconds whether the routes and the release are still as they should be.
 
-    ``routes`` raises RouteConflict if they are not. ``release`` raises StepFailed, and returns why the platform cannot be read,
-    else None; without it only the routes are read. Routes that cannot be read for BLIND_S end the watch. A platform that does not answer is only recorded: it harms no user.
+    ``routes`` raises RouteConflict if they are not. ``release`` raises StepFailed if it is not, and returns why the platform
+    cannot be read, or None; without ``release`` only the routes are read. Routes that cannot be read for BLIND_S end the
+    watch. A platform that does not answer is only recorded, because it harms no user.
     """
 
     def __init__(

@@ -163,7 +163,7 @@ class Machine(DeploymentState):
     def harm(self, harm: Callable[[], str | None]) -> str | None:
         """Return the first proof of harm while the promoted release is verified through the live domain; else None.
 
-        ``harm`` as for ``bake``.
+        ``harm`` as for ``bake``. Raises as ``AlarmWatch.harm`` does.
         """
         if self._phase is not Phase.BAKING or self._baked:
             return None

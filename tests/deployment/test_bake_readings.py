@@ -69,13 +69,13 @@ def test_routes_that_stay_unreadable_end_the_bake(baking: Deployment) -> None:
         baking.machine.bake(lambda: None)
 
 
-def test_platform_that_hangs_harms_no_user(baking: Deployment) -> None:
-    begin, asked = baking.cloud.clock.begin, itertools.count()
+def hanging_platform(one: Deployment) -> Callable[[], None]:
+    """Let the first reading of the platform hang; return a function that answers it."""
+    begin, asked = one.cloud.clock.begin, itertools.count()
     hanging: list[Callable[[], None]] = []
-    since = baking.cloud.clock.elapsed
 
-    def begin_all_but_the_first_of_the_platform(work: Callable[[], None]) -> None:
-        if next(asked) == 1:
+    def begin_others(work: Callable[[], None]) -> None:
+        if next(asked) == 1:  # after the first of the routes
             hanging.append(work)
         else:
             begin(work)
@@ -84,7 +84,12 @@ def test_platform_that_hangs_harms_no_user(baking: Deployment) -> None:
         while hanging:
             begin(hanging.pop())
 
-    baking.cloud.clock.begin = begin_all_but_the_first_of_the_platform
+    one.cloud.clock.begin = begin_others
+    return answer
+
+
+def test_platform_that_hangs_harms_no_user(baking: Deployment) -> None:
+    answer, since = hanging_platform(baking), baking.cloud.clock.elapsed
     baking.machine.bake(after(baking, LONG_S + 60, answer))
     assert LONG_S + 60 < baking.cloud.clock.elapsed - since < LONG_S + 61, "the last reading is waited for"
 
@@ -117,26 +122,19 @@ def test_bake_ends_although_each_reading_of_the_platform_is_slow(baking: Deploym
 
 
 def test_routes_that_fail_after_their_last_reading_are_only_recorded(baking: Deployment) -> None:
-    asked, hanging = itertools.count(), list[Callable[[], None]]()
-    begin, since = baking.cloud.clock.begin, baking.cloud.clock.elapsed
-
-    def hang(work: Callable[[], None]) -> None:
-        if next(asked) == 1:
-            hanging.append(work)
-        else:
-            begin(work)
+    answer, since = hanging_platform(baking), baking.cloud.clock.elapsed
+    failed: list[bool] = []
 
     def fail_once() -> None:
         if baking.cloud.clock.elapsed - since > LONG_S + 20:
-            begin(hanging.pop()) if hanging else None
+            answer()
         elif not failed:
             failed.append(True)
             baking.cloud.next_errors["observe"] = [LOST]
 
-    failed: list[bool] = []
-    baking.cloud.clock.begin = hang
     baking.machine.bake(after(baking, LONG_S + 2, fail_once))
     assert baking.cloud.routes.live is GREEN
+    assert "check_failed" in baking.journal_kinds()
 
 
 def test_harm_is_seen_while_the_last_reading_hangs(baking: Deployment) -> None:
