@@ -90,7 +90,10 @@ def _answers(player: Player, side: Side, step: Step, headers: Mapping[str, str],
 SECOND_TRY_AFTER_S = 0.5
 CHANGED = "to do: another actor changes the live colour; find out who, before anything is deployed"
 REACHED = "to do: see whether the candidate takes the connections; lower its pool, or raise the server's limit"
-KEPT = "to do: delete the keys that the candidate wrote to the cache; it needs keys of its own, or the old format"
+KEPT = (
+    "to do: read in the live release's log what it cannot use. A key in the cache: delete what the candidate wrote there; it needs "
+    "keys of its own, or the old format. A table: give it back what it reads by another migration, then deploy one that only adds"
+)
 STORED = (
     "to do: the candidate's migration or rows cannot be read by the live release: give it back what it reads by another "
     "migration, then deploy one that only adds"

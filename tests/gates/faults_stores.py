@@ -28,7 +28,10 @@ def _migrating(name: str, sql: str, after: str) -> GateFault:
     """Return a fault in the migration ``sql``; ``after`` goes before the DELETE statement and makes the release itself work."""
     more = ((f"migrations/0003_{name.replace('-', '_')}.sql", "", sql),)
     return GateFault(
-        Fault(name, _STORE, _DELETE, after + _DELETE, more), ("bystander",), ("is harmed", "to do:"), migrates=True
+        Fault(name, _STORE, _DELETE, after + _DELETE, more),
+        ("bystander",),
+        ("is harmed", "another migration"),
+        migrates=True,
     )
 
 
