@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from deployment.evidence import checklist_v1
-from deployment.evidence.journal import Record, last_data
+from deployment.evidence.journal import Record, last_data, last_gates
 from deployment.evidence.opening import FIRST_CHECKLIST_TEXTS, FIRST_SCHEMA, checklist_texts_of, schema_of
 from deployment.phases import Phase
 
@@ -113,8 +113,7 @@ def _preflight(name: str, records: Sequence[Record]) -> Finding:
 
 
 def _gate(name: str, records: Sequence[Record]) -> Finding:
-    gates = last_data(records, "gates").get("gates") or last_data(records, "verified").get("gates", ())
-    gate = next((one for one in gates if one["name"] == name), {"outcome": "not_run"})
+    gate = next((one for one in last_gates(records) if one["name"] == name), {"outcome": "not_run"})
     match gate["outcome"]:
         case "passed":
             return State.PROVEN, f"gate {name}: {gate['checks']} checks passed"

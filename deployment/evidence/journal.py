@@ -225,6 +225,13 @@ def last_data(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
     return next((record.data for record in reversed(records) if record.kind == kind), {})
 
 
+def last_gates(records: Sequence[Record]) -> Sequence[Mapping[str, Any]]:
+    """Return the gates of the run's end, else the last ones that it noted before it died; empty if it noted none."""
+    if ended := last_data(records, "gates").get("gates"):
+        return list(ended)
+    return next((one.data["gates"] for one in reversed(records) if one.kind in ("tally", "verified")), [])
+
+
 def drop_torn_line(path: Path) -> None:
     """Remove the text after the last newline: a crash in the middle of a write must not spoil the next line."""
     if not path.exists():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deployment.evidence import checklist
-from deployment.evidence.journal import Record, last_data
+from deployment.evidence.journal import Record, last_data, last_gates
 from deployment.evidence.opening import FIRST_SCHEMA, schema_of
 from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order, names_of
 from deployment.files import replace_file
@@ -63,7 +63,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "verdict": closed.get("verdict"),
         "reason": closed.get("reason"),
         "live_harmed": bool(closed.get("live_harmed", False)),
-        "gates": last_data(records, "gates").get("gates") or _verified(records) or _blank(schema, ()),
+        "gates": last_data(records, "gates").get("gates") or _noted(records) or _blank(schema, ()),
         # A refused run touched nothing, so it reports no step, even if it had begun one.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
@@ -154,9 +154,9 @@ def _blank(schema: int, names: Sequence[str]) -> list[dict[str, Any]]:
     return [{key: value for key, value in gate.items() if key not in left_out} for gate in gates]
 
 
-def _verified(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return the gates of a run that died after its verification, from its journal; empty if it died before."""
-    known = {gate["name"]: gate for gate in last_data(records, "verified").get("gates", ())}
+def _noted(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return the gates of a run that died, as its journal noted them last; empty if it died before the first one."""
+    known = {gate["name"]: gate for gate in last_gates(records)}
     blank = _blank(schema_of(records), list(known)) if known else []
     return [{key: known.get(gate["name"], gate)[key] for key in gate} for gate in blank]
 

@@ -21,6 +21,8 @@ SENTENCES = {
 
 INTERRUPTED, INTERNAL_ERROR = "INTERRUPTED", "INTERNAL ERROR"
 _INTERNAL = 3
+BAD_OUTCOMES = ("failed", "error", "inconclusive")
+"""The outcomes of checks that reported a result and did not pass."""
 # A suggested command that works on one environment, and does not name it.
 _SUGGESTED = re.compile(
     r"python scripts/deploy\.py (?:up|deploy|status|check|recover|rollback|retire|unlock|approve|attest)\b"
@@ -77,9 +79,24 @@ def headline(data: Mapping[str, Any]) -> str:
     said = str(data["sentence"]).partition(": ")[2]
     if report["verdict"] == "failed":
         said = "the verification did not finish."
-    failed = [f"{gate['name']} ({gate['failed']})" for gate in report["gates"] if gate["failed"]]
-    found = f"Checks had failed before, in {', '.join(failed)}." if failed else "No check had failed."
+    failed = [f"{name} ({count})" for name, count in _failed_checks(data).items() if count]
+    # A process that died may not have written its last results.
+    none = "No failed check was recorded." if report["recovered"] else "No check had failed."
+    found = f"Checks had failed before, in {', '.join(failed)}." if failed else none
     return f"{word}: {said} {found}"
+
+
+def _failed_checks(data: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return how many checks of each gate did not pass: by the gates, or by the checks' own results, whichever are more.
+
+    A run that died has results that its gates do not count yet.
+    """
+    exempt = {one["check"] for one in data["report"].get("exempt", ())}
+    bad = [one for one in data["checks"] if one["outcome"] in BAD_OUTCOMES and one["id"] not in exempt]
+    return {
+        gate["name"]: max(gate["failed"], sum(one["gate"] == gate["name"] for one in bad))
+        for gate in data["report"]["gates"]
+    }
 
 
 def live_before(records: Sequence[Record]) -> Mapping[str, Any]:

@@ -190,11 +190,21 @@ class Coordinator(RunState):
 
     # -- results -----------------------------------------------------------------------------------------------------
 
+    def note_gates(self) -> None:
+        """Journal the gates' results so far, so that the report of a run that dies has them; nothing without a new result."""
+        if not self._tally.results or self._settings is None:
+            return
+        gates = [gate.as_report() for gate in self.gates()]
+        if gates != self._noted:
+            self._journal.append("tally", gates=gates)
+            self._noted = gates
+
     def enter(self, stage: Stage) -> bool:
         """Enter a stage, on the main thread, before its checks are handed out; return False if none of them may run."""
         if self._stopped or self._mode is None:
             return False
         self._tally.require_results(check.nodeid for check in self._checks if check.stage < stage)
+        self.note_gates()
         try:
             self._journal.require_written()
             if stage is Stage.LIVE:
@@ -239,9 +249,12 @@ class Coordinator(RunState):
         if outcome is CheckOutcome.PASSED and (message := self._tally.missing_samples(check)):
             outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)
+        first_failure = outcome is not CheckOutcome.PASSED and not self._any_failure(gate)
         self._tally.record(result)
         if check in self._tally.advisory:
             return  # it decides nothing
+        if first_failure:
+            self.note_gates()
         if self._early is not None:
             self._early.ended(report, gate, outcome)
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
@@ -457,8 +470,14 @@ class Coordinator(RunState):
         gates = report.no_gates(self.gate_names())
         return [gate.as_report() | {"required": self._settings.rule(gate.name).required} for gate in gates]
 
-    def _any_failure(self) -> bool:
-        counted = [results for check, results in self._tally.results.items() if check not in self._tally.advisory]
+    def _any_failure(self, gate: str | None = None) -> bool:
+        """Return whether a check that counts did not pass: one of this gate, or any one."""
+        tally = self._tally
+        counted = [
+            results
+            for check, results in tally.results.items()
+            if check not in tally.advisory and gate in (None, tally.expected[check])
+        ]
         return any(result.outcome is not CheckOutcome.PASSED for results in counted for result in results)
 
 

@@ -359,6 +359,7 @@ class DeployMode:
         if run.stopped:
             self._abandon(run.reason or Reason("verify", "the run was stopped"))
         else:
+            run.note_gates()
             self._journal_traffic()
             if (problem := run.journal.problem) is not None:
                 self._abandon(Reason(run.where(), f"the journal cannot be written: {problem}"))

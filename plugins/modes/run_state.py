@@ -84,6 +84,7 @@ class RunState:
         "_journal",
         "_manifest_hash",
         "_mode",
+        "_noted",
         "_nothing_collected",
         "_options",
         "_page",
@@ -143,6 +144,7 @@ class RunState:
         self._internal_error = False
         self._interrupted = False
         self._nothing_collected = False
+        self._noted: list[dict[str, object]] = []  # the gates of the last line `tally`
         self._manifest_hash = ""
         self._waivers: dict[str, Waiver] = {}
         self._warnings: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +16,7 @@ from deployment.evidence.data import content, details
 from deployment.evidence.journal import Journal
 from deployment.evidence.opening import plan_release
 from deployment.evidence.past.runs import parse
+from deployment.evidence.sentence import headline
 from deployment.model import Colour, Image
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, LiveSnapshot, Owner, Plan, Promotion
@@ -85,6 +87,48 @@ def test_torn_details_of_a_killed_run(tmp_path: Path) -> None:
             + '\n{"kind":"check","id":"suites/auth/a.yaml::late","gate":"auth","outc'
         )
     assert [one["outcome"] for one in closed(journal, tmp_path)["checks"]] == ["passed", "failed", "not_run"]  # type: ignore[attr-defined]
+
+
+GATES = [
+    {"name": name, "required": True, "outcome": outcome, "checks": 2, "ran": ran, "failed": failed, "duration_s": 1.0, "waived": None}
+    for name, outcome, ran, failed in (("health", "passed", 2, 0), ("latency", "incomplete", 1, 0))
+]  # fmt: skip
+
+
+def died(journal: Journal, folder: Path, verdict: str = "rejected") -> dict[str, Any]:
+    """Close the journal of a run that died, as `recover` does; return the data."""
+    reason = "verify: the run died in phase VERIFYING"
+    closing = {"verdict": verdict, "exit_code": None, "reason": reason, "recovered": True}
+    archive.close(journal, folder, [("closed", closing)], say=lambda _: None)
+    return content.read(folder)
+
+
+def test_run_that_died_reports_the_gates_that_it_noted(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append("verified", gates=[GATES[0] | {"reason": None}])
+    journal.append("tally", gates=GATES)
+    shown = died(journal, tmp_path, "promoted")["report"]["gates"]
+    found = {gate["name"]: (gate["outcome"], gate["checks"]) for gate in shown}
+    assert (found["health"], found["latency"], found["live"]) == (("passed", 2), ("incomplete", 2), ("not_run", 0))
+
+
+def test_headline_of_a_run_that_died_knows_the_checks_that_had_failed(tmp_path: Path) -> None:
+    """The process died before it noted its gates; the results of its checks are known."""
+    assert headline(died(opened(tmp_path), tmp_path)).endswith(
+        "live traffic never moved. Checks had failed before, in latency (1)."
+    )
+
+
+def test_headline_of_a_run_that_died_does_not_claim_that_all_checks_passed(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    (tmp_path / details.DETAILS_FILE).unlink()  # as on another machine
+    assert headline(died(journal, tmp_path)).endswith("live traffic never moved. No failed check was recorded.")
+
+
+def test_headline_does_not_count_advisory_checks(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append("exempt", checks=[{"check": CHECKS[1], "severity": "advisory", "reason": "new", "until": None}])
+    assert headline(died(journal, tmp_path)).endswith("No failed check was recorded.")
 
 
 def test_a_second_close_keeps_the_details_of_the_first(tmp_path: Path) -> None:

@@ -89,3 +89,30 @@ def test_result_that_is_missing_in_a_run_that_goes_on_is_an_error(project: Proje
     assert decided(run, "redis") == ["error", 2, 1, 0]
     assert decided(run, "health") == ["incomplete", 2, 1, 0]
     assert run.report["reason"].startswith("redis: 1 of 2 checks never reported")
+
+
+def tallies(run: Outcome) -> list[dict[str, list[object]]]:
+    """Return each line `tally` of the journal: by gate its outcome, and how many of its checks ran and failed."""
+    lines = [line["gates"] for line in run.journal if line["kind"] == "tally"]
+    return [{gate["name"]: [gate[key] for key in ("outcome", "ran", "failed")] for gate in line} for line in lines]
+
+
+def test_journal_has_the_gates_at_each_stage_so_that_a_killed_run_reports_them(project: Project) -> None:
+    project.add("endpoints", "def test_a(client): assert False\ndef test_b(client): assert False")
+    run = project.run("-n0")
+    assert run.result == REJECTED, run.output
+    *earlier, last = tallies(run)
+    assert [one["health"] for one in earlier] == [["passed", 1, 0]] * len(earlier)
+    assert ["passed", 1, 0] in [one["redis"] for one in earlier], "after each stage"
+    assert any(one["endpoints"][2] == 1 for one in earlier), "at the first failure of a gate, before its stage ends"
+    assert last["endpoints"] == ["failed", 3, 2]
+    assert len(tallies(run)) < 8, "a line for each stage and for each gate that fails, not for each check"
+
+
+def test_journal_of_a_promotion_has_every_gate_before_the_bake_ends(project: Project) -> None:
+    run = project.run("-n0")
+    assert run.code == 0, run.output
+    kinds = [(line["kind"], line.get("step")) for line in run.journal]
+    assert kinds.index(("outcome", "bake")) > max(i for i, (kind, _) in enumerate(kinds) if kind == "tally")
+    (at_the_end,) = (line["gates"] for line in run.journal if line["kind"] == "gates")
+    assert [one for one in run.journal if one["kind"] == "tally"][-1]["gates"] == at_the_end

@@ -138,7 +138,7 @@ BACK = "telehealth-api:1.0.0 had been promoted to blue; the previous colour is l
             "rejected", 2, "verify: interrupted by SIGINT", {"outcome": "failed", "failed": 2},
             f"INTERRUPTED: {NOT_PROMOTED} Checks had failed before, in auth (2).", "neutral",
         ),
-        ("rejected", None, "verify: the run died in phase VERIFYING", {}, f"INTERRUPTED: {NOT_PROMOTED} No check had failed.", "neutral"),
+        ("rejected", None, "verify: the run died in phase VERIFYING", {}, f"INTERRUPTED: {NOT_PROMOTED} No failed check was recorded.", "neutral"),
         ("failed", 2, "verify: interrupted by SIGINT", {}, "INTERRUPTED: the verification did not finish. No check had failed.", "neutral"),
         ("rejected", 3, "verify: an internal error of the framework", {}, f"INTERNAL ERROR: {NOT_PROMOTED} No check had failed.", "bad"),
         ("rejected", 3, "auth: 2 of its checks failed", {"outcome": "failed", "failed": 2}, f"REJECTED: {NOT_PROMOTED}", "bad"),
