@@ -166,7 +166,10 @@ def _archive(
     if upload is not None and (problem := _problem_of(lambda: upload.file(journal.path))):
         say(f"the journal was not copied to the audit store: {problem}")
         _problem_of(lambda: journal.append("not_stored", error=problem))
-    if signer is not None and (problem := _problem_of(lambda: _sign(journal, folder, signer))):
+    if signer is None:
+        for name in (ENVELOPE_FILE, SUMMARY_FILE):  # of an earlier end of this run, about other content
+            (folder / name).unlink(missing_ok=True)
+    elif problem := _problem_of(lambda: _sign(journal, folder, signer)):
         say(f"the report was not signed: {problem}")
     lease = archive.lease
     if lease is not None and (problem := _problem_of(lambda: anchor(lease, folder.name, journal))):

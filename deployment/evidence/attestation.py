@@ -158,6 +158,17 @@ def envelope_of(content: bytes) -> Envelope:
     return envelope
 
 
+def why_unsigned(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:
+    """Return why the last end of a run was not signed; None if it was, or if the run has not ended.
+
+    ``lines`` are the kind and the data of each line of the journal. A halted run ends again when it is recovered, perhaps by
+    somebody with another right to the key.
+    """
+    ends = [number for number, (kind, _) in enumerate(lines) if kind == "closed"]
+    last = lines[ends[-2] if len(ends) > 1 else 0 : ends[-1]] if ends else lines
+    return next((str(data.get("reason")) for kind, data in reversed(last) if kind == "unsigned"), None)
+
+
 def unsigned_files(folder: Path) -> list[str]:
     """Return the names of the files in a report's folder that neither envelope covers."""
     covered = {*SIGNED_FILES, ENVELOPE_FILE, SUMMARY_FILE}

@@ -23,6 +23,7 @@ from deployment.evidence.attestation import (
     digests,
     envelope_of,
     statement,
+    why_unsigned,
 )
 from deployment.evidence.chain import chain
 from deployment.evidence.intoto.summary import summary
@@ -194,10 +195,15 @@ def _signed(
     folder: Path, records: Sequence[Record] | None, anchors: Anchors, checker: Callable[[], Checker]
 ) -> list[Finding]:
     content = _bytes(folder / ENVELOPE_FILE)
+    lines = [(record.kind, record.data) for record in records or ()]
+    reason = why_unsigned(lines)
+    if reason is not None and sum(kind == "closed" for kind, _ in lines) > 1:
+        # The audit store keeps the signature of each end, and what is fetched from it has the signature of an earlier one.
+        older = "" if content is None else f"; {ENVELOPE_FILE} is of an earlier end of this run"
+        return [Finding("signature", Outcome.UNCHECKED, f"unsigned: {reason}{older}")]
     if content is None:
         if anchors.envelopes:
             return [Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was removed: the audit store has it")]
-        reason = next((str(record.data.get("reason")) for record in records or () if record.kind == "unsigned"), None)
         if reason is None:
             detail = f"{ENVELOPE_FILE} is missing, and the journal gives no reason for that"
             return [Finding("signature", Outcome.BAD, detail)]

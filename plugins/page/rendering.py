@@ -18,6 +18,7 @@ import jinja2
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
+from deployment.evidence.attestation import why_unsigned
 from deployment.evidence.sentence import exemptions, headline, unfinished
 from plugins.page import charts, facts, view
 from plugins.page.timeline import timeline
@@ -65,8 +66,8 @@ def render(data: Mapping[str, Any]) -> str:
         uncompared=view.uncompared(data["report"]),
         unread=next(iter(view.records(data, "history")), {}).get("left_out", {}),
         logs=view.records(data, "logs"),
-        unsigned=next(iter(view.records(data, "unsigned")), {}).get("reason"),
-        signed_by=next(iter(view.records(data, "closed")), {}).get("signed_by"),
+        unsigned=why_unsigned([(one["kind"], one["data"]) for one in data["journal"]]),
+        signed_by=next(reversed(view.records(data, "closed")), {}).get("signed_by"),
         pictures=charts.pictures(data),
         marks=view.MARKS,
     )

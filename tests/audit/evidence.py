@@ -140,9 +140,10 @@ def make_run(
     run_id: str = "20261122-120000-green-abcdef",
     gates: Sequence[Mapping[str, Any]] = GATES,
     opened: Mapping[str, Any] = NOTHING_MORE,
+    destination: Archive | None = None,
     **closed: Any,
 ) -> Run:
-    """Return a promoted run with seven journal lines, a page and a JUnit file."""
+    """Return a promoted run with seven journal lines, a page and a JUnit file; ``destination`` replaces the estate's archive."""
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
     known = {"deployment_id": run_id, "environment": ENVIRONMENT, "target": "green", "by": "tester", "mode": "deploy"}
@@ -158,5 +159,5 @@ def make_run(
     (folder / "junit.xml").write_text("<testsuites/>")
     finished = datetime(2026, 11, 22, 12, tzinfo=UTC).isoformat()
     ending = {"verdict": "promoted", "exit_code": 0, "reason": None, "finished_at": finished, **closed}
-    archive.close(journal, folder, [("gates", {"gates": gates}), ("closed", ending)], estate.archive)
+    archive.close(journal, folder, [("gates", {"gates": gates}), ("closed", ending)], destination or estate.archive)
     return Run(folder, estate)

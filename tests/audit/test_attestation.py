@@ -22,7 +22,15 @@ from cryptography.hazmat.primitives.serialization import (
 from deployment.errors import CloudUnreachable, NoKey, NotFound, SettingsError
 from deployment.evidence import archive, keys
 from deployment.evidence.archive import Archive
-from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, SUMMARY_FILE, Checker, Signer, envelope_of
+from deployment.evidence.attestation import (
+    ENVELOPE_FILE,
+    SIGNED_FILES,
+    SUMMARY_FILE,
+    Checker,
+    Signer,
+    envelope_of,
+    why_unsigned,
+)
 from deployment.evidence.journal import Journal, read
 from deployment.evidence.store import copies
 from tests.audit.evidence import ENVIRONMENT, GATES, Estate, MemoryStore, Run, make_run, private_pem
@@ -220,6 +228,45 @@ def test_death_before_the_signature_leaves_an_unsigned_report(tmp_path: Path) ->
     found = run.bad()
     assert "anchor" in run.unchecked()
     assert found == {"signature": f"{ENVELOPE_FILE} is missing, and the journal gives no reason for that"}
+
+
+def end_again(run: Run, destination: Archive) -> Run:
+    """Close the run once more, as `recover` does after a rollback that had failed; return it."""
+    journal = Journal(run.journal, "tester", FakeClock())
+    journal.append("recovering", by="tester", phase="HALTED")
+    ending = {"verdict": "rolled_back", "exit_code": None, "reason": "bake: slow", "recovered": True}
+    archive.close(journal, run.folder, [("closed", ending)], destination)
+    return run
+
+
+def without_key(estate: Estate) -> Archive:
+    return Archive(ENVIRONMENT, keys.no_key, estate.store, estate.lease)
+
+
+def test_signed_run_that_is_recovered_without_a_key_is_unsigned_and_not_forged(run: Run) -> None:
+    """The old signature is about other content: it must not stay beside the new report."""
+    end_again(run, without_key(run.estate))
+    assert run.bad() == {}
+    assert run.unchecked().keys() == {"signature"}
+    assert not (run.folder / SUMMARY_FILE).exists()
+    (run.folder / ENVELOPE_FILE).write_bytes(run.anchors().envelopes[-1])
+    assert run.bad() == {}, "fetched from the store, where the signature of the earlier end is the newest"
+    assert "of an earlier end" in run.unchecked()["signature"]
+
+
+def test_unsigned_run_that_is_recovered_with_a_key_is_signed(tmp_path: Path) -> None:
+    estate = Estate()
+    run = make_run(tmp_path, estate, destination=without_key(estate))
+    assert run.unchecked().keys() == {"signature"}
+    end_again(run, estate.archive)
+    assert (run.bad(), run.unchecked()) == ({}, {})
+    assert why_unsigned([(one["kind"], one) for one in run.lines]) is None
+
+
+def test_signature_that_was_removed_is_missed_also_after_two_signed_ends(run: Run) -> None:
+    end_again(run, run.estate.archive)
+    (run.folder / ENVELOPE_FILE).unlink()
+    assert run.bad() == {"signature": f"{ENVELOPE_FILE} was removed: the audit store has it"}
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------------
