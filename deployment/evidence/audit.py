@@ -28,6 +28,7 @@ from deployment.evidence.attestation import (
 from deployment.evidence.chain import chain
 from deployment.evidence.intoto.summary import summary
 from deployment.evidence.journal import Record, last_data
+from deployment.evidence.opening import JOURNAL_ONLY
 
 MOST_OF_KEY = 15
 """How much of a key's fingerprint a message shows, with the name of the hash."""
@@ -78,6 +79,10 @@ def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable
         return [Finding("chain", Outcome.BAD, f"{journal_file} does not exist")]
     records, broken = chain(content)
     findings = [Finding("chain", Outcome.BAD, broken) if broken else _good("chain", f"{len(records)} lines, unbroken")]
+    mode = last_data(records, "opened").get("mode")
+    if mode in JOURNAL_ONLY and not (anchors.envelopes or (folder / report.REPORT_FILE).exists()):
+        alone = f"`{mode}` writes a journal alone: it has no report, and no signature"
+        return [*findings, *_anchored(content, records, anchors), Finding("report", Outcome.UNCHECKED, alone)]
     if not broken:
         findings.append(_closed(records))
     findings += _anchored(content, records, anchors)

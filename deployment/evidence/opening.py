@@ -22,6 +22,10 @@ FIRST_STATEMENT, SECOND_STATEMENT = 1, 2
 FIRST_CHECKLIST_TEXTS, CHECKLIST_TEXTS = 1, 2
 
 
+JOURNAL_ONLY = ("retire", "unlock")
+"""The commands that write a journal, and no report, no signature and no copy."""
+
+
 def schema_of(records: Sequence[Record]) -> int:
     """Return the version of the report's schema that a journal declares; journals without one are of the first."""
     return int(last_data(records, "opened").get("schema_version", FIRST_SCHEMA))

@@ -14,6 +14,7 @@ from deployment.evidence import archive, keys
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker, unsigned_files
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE
+from deployment.evidence.opening import JOURNAL_ONLY
 from deployment.evidence.store.copies import copies
 from deployment.model import Reads
 from deployment.settings import Settings
@@ -33,7 +34,7 @@ def choose(reports: Path, run_id: str | None) -> Path:
     if run_id is None and (reports / "latest").exists():
         return (reports / "latest").resolve()
     if run_id is None and folders:
-        return folders[-1]
+        return next((one for one in reversed(folders) if not _writes_no_report(one)), folders[-1])
     if run_id in known:
         return reports / str(run_id)
     newest = ", ".join(reversed(known[-LISTED:])) or "none"
@@ -43,11 +44,21 @@ def choose(reports: Path, run_id: str | None) -> Path:
 
 def environment_of(folder: Path) -> str | None:
     """Return the environment that the report's journal names, None if it names none."""
+    named = _opened(folder).get("environment")
+    return str(named) if named else None
+
+
+def _writes_no_report(folder: Path) -> bool:
+    return _opened(folder).get("mode") in JOURNAL_ONLY
+
+
+def _opened(folder: Path) -> Mapping[str, Any]:
+    """Return the first line of a journal; empty if it cannot be read."""
     try:
-        opened: Mapping[str, Any] = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
-        return str(opened["environment"]) if opened["environment"] else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        opened = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return opened if isinstance(opened, dict) else {}
 
 
 def verify(settings: Settings, folder: Path) -> int:

@@ -16,8 +16,10 @@ from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
 from deployment.evidence.audit import Anchors, Outcome, examine
 from deployment.evidence.intoto import summary
-from deployment.evidence.journal import JOURNAL_FILE, read
+from deployment.evidence.journal import JOURNAL_FILE, Journal, read
+from deployment.evidence.opening import Opening, open_journal
 from tests.audit.evidence import Estate, Run, make_run, private_pem
+from tests.deployment.fakes import FakeClock
 
 NOTHING = Anchors()
 
@@ -293,3 +295,30 @@ def forge(run: Run, pem: str) -> None:
     if run.lines[2]["version"] == "6.6.6":
         report.write(run.folder, report.build(list(read(run.journal))))
     summary.sign(run.folder, list(read(run.journal)), Signer(pem))
+
+
+# -- commands that write a journal alone -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["retire", "unlock"])
+def test_journal_of_a_command_without_a_report_is_not_called_forged(tmp_path: Path, mode: str) -> None:
+    run = journal_alone(tmp_path / "run", mode)
+    assert (run.bad(NOTHING), run.unchecked(NOTHING).keys()) == ({}, {"anchor", "report"})
+    run.journal.write_bytes(run.journal.read_bytes().replace(b"20261129", b"20261128", 1))
+    assert "chain" in run.bad(NOTHING)
+
+
+def test_removed_report_of_a_deployment_is_missed_although_its_journal_says_unlock(run: Run) -> None:
+    lines = run.lines
+    lines[0]["mode"] = "unlock"
+    run.rewrite(lines)
+    (run.folder / report.REPORT_FILE).unlink()
+    assert {"head", "copy"} <= run.bad().keys()
+
+
+def journal_alone(folder: Path, mode: str) -> Run:
+    """Return a folder with the journal of a command that writes no report."""
+    journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
+    open_journal(journal, Opening(folder.name, "test", mode, "tester"), "20261129")
+    journal.append("intent", step=mode, what="it")
+    return Run(folder, Estate())

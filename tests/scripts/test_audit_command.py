@@ -66,3 +66,12 @@ def test_any_first_line_is_read_without_a_traceback(content: bytes, tmp_path: Pa
     (tmp_path / JOURNAL_FILE).write_bytes(content)
     assert audit.environment_of(tmp_path) is None
     assert audit.verify(load(SETTINGS_FILE), tmp_path) == 1
+
+
+def test_the_newest_run_with_a_report_is_chosen(tmp_path: Path) -> None:
+    """A command that writes a journal alone is not what a person means by the newest report."""
+    for name, mode in (("20261129-100000-green-a", "deploy"), ("20261129-110000-retire-b", "retire")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / JOURNAL_FILE).write_text(f'{{"mode": "{mode}"}}\n')
+    assert audit.choose(tmp_path, None).name == "20261129-100000-green-a"
+    assert audit.choose(tmp_path, "20261129-110000-retire-b").name == "20261129-110000-retire-b"
