@@ -16,10 +16,10 @@ from typing import Any
 ROLLED_BACK, HALTED, UNPROVEN = "10", "11", "0 without a report"
 SENTENCES = {
     "0": "Promoted, baked and verified on the live domain.",
-    "1": "Rejected: live traffic never moved.",
+    "1": "Rejected: this deployment moved no live traffic.",
     "2": "Interrupted: the release was not promoted, or it was rolled back.",
     "3": "Internal error, or the run was cut short: the release was not promoted, or it was rolled back. Keep the report.",
-    "4": "Refused: nothing was changed. The log says what to correct.",
+    "4": "Refused: this deployment was not begun. The log says what to correct.",
     "5": "No check was collected: nothing was changed.",
     "10": "Rolled back after a promotion: users met the release. The previous colour is live again and verified.",
     "11": "ROLLBACK FAILED, or the live state is unknown: a person must act now.",

@@ -108,15 +108,15 @@ def _of_the_run(records: Sequence[Record]) -> Element:
         problem = str(details.get(step["name"]) or "it did not complete")
         failed = None if step["outcome"] == "passed" else (step["outcome"], problem)
         _case(suite, f"step {step['name']}", step["duration_s"], failed)
-    live = live_after(built, live_before(records))
-    _case(suite, "verdict", seconds, None if built["verdict"] in report.GOOD else _verdict(built, live))
+    _case(suite, "verdict", seconds, None if built["verdict"] in report.GOOD else _verdict(built, records))
     _count(suite)
     return suite
 
 
-def _verdict(built: Mapping[str, Any], live: str | None) -> tuple[str, str]:
-    """Return the verdict that fails the testcase, and the sentence about it with its reason. ``live``: see ``sentence``."""
-    parts: Iterable[str | None] = (sentence(built, live), built["reason"])
+def _verdict(built: Mapping[str, Any], records: Sequence[Record]) -> tuple[str, str]:
+    """Return the verdict that fails the testcase, and the sentence about it with its reason."""
+    live = live_after(built, live_before(records), None, records)
+    parts: Iterable[str | None] = (sentence(built, live, records), built["reason"])
     return str(built["verdict"]), "\n".join(part for part in parts if part)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployment.evidence.journal import Record
+from deployment.evidence.journal import Record, last_data
 from deployment.model import Reason
 
 SENTENCES = {
@@ -33,6 +33,28 @@ FROZEN = (
     "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left on {target}. "
     "A person must act now."
 )
+FROZEN_ELSEWHERE = (
+    "FROZEN: {image} failed and its migration is irreversible; traffic goes to {shares}, and users may have met the release. "
+    "A person must act now."
+)
+IN_PART = (
+    "ROLLED BACK: {image} had received traffic on {target} and was not promoted; {live} is live again and verified."
+)
+KEPT = "KEPT: {image} was not rolled back: a person left traffic on {live} ({reason}). The lock is free."
+ELSEWHERE = (
+    "REJECTED: {image} was not promoted; this run moved no traffic, but somebody else did: it goes to {shares} now."
+)
+AFTER_RECOVERY = {
+    "refused": "REFUSED: no deployment was begun, but before that the run recovered {deployment_id}: {ended}.",
+    "rejected": "REJECTED: {image} was not promoted and moved no traffic; before that, the run recovered {deployment_id}: {ended}.",
+}
+"""The verdicts of a run that had recovered an interrupted one, which may have moved traffic."""
+ENDED = {
+    "rolled_back": "rolled back",
+    "rollback_failed": "its rollback failed, and a person must act now",
+    "rejected": "it had not been promoted",
+}
+"""How the recovered run ended."""
 NEXT = {
     "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status{named}` shows where traffic goes, "
     "`python scripts/deploy.py recover{named}` tries again.",
@@ -43,15 +65,50 @@ NEXT = {
 """The next step for a person; ``{named}`` is the option that names the environment."""
 
 
-def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
-    """Return the verdict as one sentence. ``live`` is what is live after the run, if that is known."""
+def sentence(report: Mapping[str, Any], live: str | None = None, records: Sequence[Record] = ()) -> str:
+    """Return the verdict as one sentence. ``live`` is what is live after the run, if that is known, ``records`` its journal."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
+    if special := _special(report, words, records):
+        return special
     words["live"] = f"{live}," if live and ", " in live else live or "the previous colour"
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
     words["checks"] = "required gate" if advisories(gates) else "required check" if exemptions(report) else "check"
-    return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+    return _template(report).format(**words)
+
+
+def _template(report: Mapping[str, Any]) -> str:
+    if is_frozen(report):
+        return FROZEN
+    switched = all(step["outcome"] == "passed" for step in report.get("steps", ()) if step["name"] == "promote")
+    return SENTENCES[report["verdict"]] if switched or report["verdict"] != "rolled_back" else IN_PART
+
+
+def _special(report: Mapping[str, Any], words: Mapping[str, str], records: Sequence[Record]) -> str | None:
+    """Return the sentence of a run whose journal says more than its verdict; None for any other run."""
+    verdict = str(report["verdict"])
+    kept, frozen, moved, settled = (
+        last_data(records, kind) for kind in ("kept", "frozen", "moved_elsewhere", "settled")
+    )
+    if kept and verdict == "rollback_failed":
+        return KEPT.format(**{**words, "live": kept["live"], "reason": kept["reason"]})
+    if is_frozen(report) and frozen.get("weights", whole := {report["target"]: 100}) != whole:
+        return FROZEN_ELSEWHERE.format(**words, shares=shares_words(frozen["weights"] or {}))
+    if moved and verdict == "rejected":
+        return ELSEWHERE.format(**words, shares=shares_words(moved["weights"]))
+    if settled and verdict in AFTER_RECOVERY:
+        ended = ENDED.get(str(settled["verdict"]), str(settled["verdict"]))
+        return AFTER_RECOVERY[verdict].format(**words, deployment_id=settled["deployment_id"], ended=ended)
+    return None
+
+
+def shares_words(weights: Mapping[str, int]) -> str:
+    """Return the colours with their shares of the traffic; a colour alone has no share beside it."""
+    shares = {colour: weight for colour, weight in weights.items() if weight}
+    if len(shares) < 2:
+        return next(iter(shares), "an unknown colour")
+    return " and ".join(f"{colour} ({weight} %)" for colour, weight in shares.items())
 
 
 def unfinished(report: Mapping[str, Any]) -> str | None:
@@ -124,8 +181,15 @@ def live_words(live: Mapping[str, Any]) -> str | None:
     return str(live.get("text") or f"{live['colour']}, {release or 'a release of unknown version'}")
 
 
-def live_after(report: Mapping[str, Any], before: Mapping[str, Any], undoes: str | None = None) -> str | None:
+def live_after(
+    report: Mapping[str, Any], before: Mapping[str, Any], undoes: str | None = None, records: Sequence[Record] = ()
+) -> str | None:
     """Return what is live after the run, as far as its journal shows it. ``undoes``: the promotion that the run undoes."""
+    if moved := last_data(records, "moved_elsewhere"):
+        return f"{shares_words(moved['weights'])}, moved by somebody else"
+    if report["verdict"] == "rollback_failed":
+        kept, frozen = last_data(records, "kept"), last_data(records, "frozen")
+        return str(kept["live"]) if kept else shares_words(frozen["weights"]) if frozen.get("weights") else None
     match report["verdict"]:
         case "rolled_back" if undoes:
             return f"{report['image'] or 'the previous release'} on {report['target']}"
@@ -165,8 +229,10 @@ def _exemption(one: Mapping[str, Any]) -> str | None:
     return f"check {one['check']} is advisory{waived}" if waived else None
 
 
-def next_step(report: Mapping[str, Any]) -> str | None:
-    """Return what a person must do after this verdict; None if nothing."""
+def next_step(report: Mapping[str, Any], records: Sequence[Record] = ()) -> str | None:
+    """Return what a person must do after this verdict; None if nothing, or if a person has decided already."""
+    if last_data(records, "kept"):
+        return None
     text = NEXT.get("frozen" if is_frozen(report) else str(report["verdict"]))
     return text and text.format(named=in_environment(report["environment"]))
 

@@ -229,9 +229,11 @@ class Machine(DeploymentState):
         elif self._phase in (Phase.PROVISIONING, Phase.VERIFYING, Phase.AWAITING_APPROVAL):
             self._move(Outcome.FAILED)
             self._retire()
+            self._note_other_writers()
         elif self._phase is Phase.PROMOTING and not moved and self._never_moved():
             self._move(Outcome.UNMOVED)
             self._retire()
+            self._note_other_writers()
         else:
             self._roll_back(beside)
 
@@ -277,7 +279,7 @@ class Machine(DeploymentState):
     def _freeze(self) -> None:
         """Leave traffic on the candidate until an operator decides: neither colour is safe."""
         image = self._plan.image
-        self._journal.append("frozen", image=image.name, colour=self._plan.target)
+        self._journal.append("frozen", image=image.name, colour=self._plan.target, weights=self._weights())
         frozen = f"frozen: the migration of {image.name} is irreversible, so traffic was not sent back"
         self._reason = self._reason.with_more(frozen) if self._reason else Reason("promote", frozen)
         self._move(Outcome.FAILED if self._phase is Phase.ROLLING_BACK else Outcome.FROZEN)
@@ -329,6 +331,19 @@ class Machine(DeploymentState):
         except BaseException:
             self._write_may_arrive = True
             raise
+
+    def _weights(self) -> dict[str, int] | None:
+        """Return the present shares of the traffic; None if they cannot be read."""
+        try:
+            return {str(colour): weight for colour, weight in self._ports.router.observe().weights.items() if weight}
+        except DeploymentError:
+            return None
+
+    def _note_other_writers(self) -> None:
+        """Journal that traffic left the previous colour, although this run moved none of it."""
+        weights, previous = self._weights(), self._previous
+        if previous is not None and weights is not None and weights != {str(previous.colour): 100}:
+            self._journal.append("moved_elsewhere", weights=weights)
 
     def _never_moved(self) -> bool:
         """Return whether traffic certainly stayed on the previous colour.

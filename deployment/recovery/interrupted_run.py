@@ -90,7 +90,8 @@ def _closing(journal: Journal, machine: Machine) -> dict[str, Any]:
     """Return the line ``closed``: as the dead run itself wrote it, if it came that far and ended like that."""
     closed = last_data(journal.records(), "closed")
     if closed.get("verdict") == VERDICTS[machine.phase]:
-        return dict(closed)
+        kept = {"recovered": True} if last_data(journal.records(), "kept") else {}
+        return {**closed, **kept}
     return {
         "verdict": VERDICTS[machine.phase],
         "exit_code": None,

@@ -87,6 +87,8 @@ def live_now(data: Mapping[str, Any]) -> str:
     if data["live"]:
         return str(data["live"])
     if data["report"]["verdict"] == "refused":
+        if recovered := records(data, "settled"):
+            return f"as {recovered[-1]['deployment_id']} left it, which this run recovered"
         if data["before"]:
             return f"{data['before']}; the run touched nothing"
         return "the same release as before; the run did not ask, and touched nothing"

@@ -169,7 +169,7 @@ def _notes(data: Mapping[str, Any]) -> Iterator[Part]:
 def _live(data: Mapping[str, Any]) -> Iterator[Part]:
     """Yield the live release if the verdict's sentence does not name it."""
     if data["report"]["verdict"] == "rejected" and data["live"]:
-        yield Part([f"live: {data['live']}, as before"])
+        yield Part([f"live: {data['live']}" + ("" if view.records(data, "moved_elsewhere") else ", as before")])
 
 
 def _next(data: Mapping[str, Any], failures: Sequence[object]) -> Iterator[Part]:

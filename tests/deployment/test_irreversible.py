@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
+from deployment.evidence.journal import last_data
 from deployment.flow.lease import open_deployment
-from deployment.model import Reason
+from deployment.model import Colour, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
 from deployment.recovery.recover import Decision
 from deployment.recovery.undo import last_promotion, refuse_irreversible
-from tests.deployment.fakes import BLUE, GREEN, NEW
+from tests.deployment.fakes import BLUE, GREEN, NEW, Killed
 from tests.deployment.harness import GATES, Deployment
 
 
@@ -62,6 +63,40 @@ def test_failed_switch_that_may_have_moved_traffic_freezes(one_way: Deployment) 
     )
     assert one_way.run() is Phase.HALTED
     assert one_way.cloud.routes.live is GREEN
+
+
+def test_frozen_run_journals_where_traffic_goes(one_way: Deployment) -> None:
+    assert one_way.run(lambda: "harm") is Phase.HALTED
+    assert last_data(one_way.records(), "frozen")["weights"] == {"green": 100}
+
+
+def test_recovery_of_a_switch_that_was_not_written_does_not_say_that_traffic_is_on_green(one_way: Deployment) -> None:
+    """The process died between the intent and the first write."""
+    one_way.to_verified()
+    one_way.cloud.next_errors["set"] = [Killed()]
+    with pytest.raises(Killed):
+        one_way.machine.promote(GATES)
+    one_way.stop_keeper()
+    one_way.mark_dead()
+    assert recover(one_way, Decision()) is Phase.HALTED
+    assert last_data(one_way.records(), "frozen")["weights"] == {"blue": 100}
+
+
+@pytest.mark.parametrize("weights", [{BLUE: 0, GREEN: 100}, {BLUE: 80, GREEN: 20}], ids=["all", "a part"])
+def test_rejected_run_says_that_somebody_else_moved_traffic(one: Deployment, weights: dict[Colour, int]) -> None:
+    one.to_verified()
+    live = GREEN if weights[GREEN] == 100 else BLUE
+    one.cloud.routes = replace(one.cloud.routes, live=live, weights=weights, generation=9)
+    one.machine.abandon(Reason.parse("auth: wrong"))
+    assert one.machine.phase is Phase.REJECTED
+    moved = last_data(one.records(), "moved_elsewhere")
+    assert moved["weights"] == {str(colour): weight for colour, weight in weights.items() if weight}
+
+
+def test_rejected_run_notes_nothing_if_traffic_stayed(one: Deployment) -> None:
+    one.to_verified()
+    one.machine.abandon(Reason.parse("auth: wrong"))
+    assert "moved_elsewhere" not in one.journal_kinds()
 
 
 def test_failure_before_the_switch_rejects(one_way: Deployment) -> None:
@@ -126,6 +161,7 @@ def test_decision_keep_leaves_the_release_live(one_way: Deployment) -> None:
     assert one_way.promotion() is None
     kept = next(r.data for r in one_way.records() if r.kind == "kept")
     assert (kept["live"], kept["reason"], kept["by"]) == ("green", "the fix is 1.1.1", "recoverer")
+    assert one_way.report()["recovered"] is True
 
 
 def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:

@@ -223,6 +223,81 @@ def test_live_release_before_the_run_comes_from_the_journal_and_not_from_a_sente
     assert verdict.text == f"{sentence}\nbake: harm"
 
 
+HALT = {"verdict": "rollback_failed", "exit_code": 11, "reason": "bake: harm; frozen: the migration is irreversible"}
+RECOVERED = ("settled", {"deployment_id": "run-0", "verdict": "rolled_back"})
+FROZE = {"image": "api:1.2.0", "colour": "green"}
+
+
+@pytest.mark.parametrize(
+    ("line", "closing", "sentence", "live"),
+    [
+        (RECOVERED, {"verdict": "refused"}, "REFUSED: no deployment was begun, but before that the run recovered run-0: rolled back.", None),
+        (
+            RECOVERED, {"verdict": "rejected", "reason": "auth: wrong"},
+            "REJECTED: api:1.2.0 was not promoted and moved no traffic; before that, the run recovered run-0: rolled back.", None,
+        ),
+        (
+            ("settled", {"deployment_id": "run-0", "verdict": "rollback_failed"}), {"verdict": "rejected", "reason": "lease: a person must act"},
+            "REJECTED: api:1.2.0 was not promoted and moved no traffic; before that, the run recovered run-0: its rollback failed, and a person must act now.",
+            None,
+        ),
+        (
+            ("moved_elsewhere", {"weights": {"green": 100}}), {"verdict": "rejected", "reason": "verify: routes"},
+            "REJECTED: api:1.2.0 was not promoted; this run moved no traffic, but somebody else did: it goes to green now.",
+            "green, moved by somebody else",
+        ),
+        (
+            ("moved_elsewhere", {"weights": {"blue": 90, "green": 10}}), {"verdict": "rejected", "reason": "verify: routes"},
+            "REJECTED: api:1.2.0 was not promoted; this run moved no traffic, but somebody else did: it goes to blue (90 %) and green (10 %) now.",
+            "blue (90 %) and green (10 %), moved by somebody else",
+        ),
+        (
+            ("frozen", {**FROZE, "weights": {"green": 100}}), HALT,
+            "FROZEN: api:1.2.0 failed after the switch and its migration is irreversible; traffic was left on green. A person must act now.", "green",
+        ),
+        (
+            ("frozen", {**FROZE, "weights": {"blue": 100}}), HALT,
+            "FROZEN: api:1.2.0 failed and its migration is irreversible; traffic goes to blue, and users may have met the release. A person must act now.",
+            "blue",
+        ),
+        (
+            ("frozen", {**FROZE, "weights": None}), HALT,
+            "FROZEN: api:1.2.0 failed and its migration is irreversible; traffic goes to an unknown colour, and users may have met the release. "
+            "A person must act now.",
+            None,
+        ),
+        (
+            ("frozen", FROZE), HALT,  # as earlier versions wrote it
+            "FROZEN: api:1.2.0 failed after the switch and its migration is irreversible; traffic was left on green. A person must act now.", None,
+        ),
+        (
+            ("kept", {"live": "green", "reason": "1.2.1 follows", "by": "sam"}), HALT,
+            "KEPT: api:1.2.0 was not rolled back: a person left traffic on green (1.2.1 follows). The lock is free.", "green",
+        ),
+    ],
+)  # fmt: skip
+def test_sentence_says_what_the_journal_knows_besides_the_verdict(
+    tmp_path: Path, line: tuple[str, dict[str, Any]], closing: dict[str, Any], sentence: str, live: str | None
+) -> None:
+    journal = opened(tmp_path)
+    journal.append("planned", target="green", image="api:1.2.0")
+    journal.append(line[0], **line[1])
+    archive.close(journal, tmp_path, [("closed", closing)])
+    data = content.read(tmp_path)
+    assert (data["sentence"], data["live"]) == (sentence, live)
+    assert bool(data["remedies"]) == (line[0] == "frozen")
+
+
+def test_sentence_of_a_release_that_failed_in_a_share_does_not_call_it_promoted(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append("planned", target="green", image="api:1.2.0")
+    journal.append("intent", step="promote", what="5 %")
+    journal.append("outcome", step="promote", outcome="failed", started_at="", duration_s=1, detail="harm")
+    archive.close(journal, tmp_path, [("closed", {"verdict": "rolled_back", "reason": "promote: harm"})])
+    said = content.read(tmp_path)["sentence"]
+    assert said.startswith("ROLLED BACK: api:1.2.0 had received traffic on green and was not promoted; ")
+
+
 @pytest.mark.parametrize(
     ("verdict", "live"), [("rolled_back", "api:1.0.0 on blue"), ("rejected", None), ("refused", None)]
 )

@@ -106,10 +106,10 @@ WENT_BACK = REPORT | {
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("1", "Rejected: live traffic never moved"),
+        ("1", "Rejected: this deployment moved no live traffic"),
         ("2", "Interrupted"),
         ("3", "Internal error"),
-        ("4", "Refused: nothing was changed"),
+        ("4", "Refused: this deployment was not begun"),
         ("5", "No check was collected"),
         ("10", "Rolled back"),
         ("11", "a person must act now"),

@@ -42,7 +42,7 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
     planned, opened, closed = (last_data(records, kind) for kind in ("planned", "opened", "closed"))
     undoes = planned.get("undoes")
     lines, before = list(details), live_before(records)
-    live = live_after(facts, before, undoes)
+    live = live_after(facts, before, undoes, records)
     reasons = _reasons(records) | next(
         (detail_lines.reasons_of(one) for one in lines if one["kind"] == detail_lines.REASONS), {}
     )
@@ -50,12 +50,12 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
     return {
         "schema_version": SCHEMA,
         "report": facts,
-        "sentence": undo_sentence(facts, undoes) if undoes else sentence(facts, live),
+        "sentence": undo_sentence(facts, undoes) if undoes else sentence(facts, live, records),
         "before": _with_problem(before),
         "live": live,
         "gates": gates,
         "advisories": advisories(gates),
-        "remedies": [one for one in (closed.get("remedy"), next_step(facts)) if one],
+        "remedies": [one for one in (closed.get("remedy"), next_step(facts, records)) if one],
         "asked": _asked_for(opened),
         "undoes": undoes,
         "reason_given": facts.get("reason_given") or planned.get("reason"),
