@@ -18,6 +18,7 @@ from deployment.errors import NoKey
 from deployment.evidence import report
 from deployment.evidence.intoto.configuration import configuration
 from deployment.evidence.journal import Record
+from deployment.evidence.opening import THIRD_STATEMENT, statement_version_of
 
 # The functions import securesystemslib themselves: it imports boto3, and a run without a key needs neither.
 if TYPE_CHECKING:
@@ -192,8 +193,9 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
     algorithm, _, digest = str(built["digest"] or "").partition(":")
     if digest:
         subjects.append({"name": built["image"] or built["digest"], "digest": {algorithm: digest}})
+    left_out_warns = statement_version_of(records) >= THIRD_STATEMENT and built["verdict"] in report.GOOD
     gates = {
-        word: [gate["name"] for gate in built["gates"] if _list_name(gate) == word]
+        word: [gate["name"] for gate in built["gates"] if _list_name(gate, left_out_warns) == word]
         for word in ("passed", "warned", "failed")
     }
     gates["warned"] += [one["check"] for one in built.get("exempt", ()) if _warns(one)]
@@ -211,12 +213,16 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _list_name(gate: Mapping[str, Any]) -> str | None:
-    """Return which of the predicate's lists a gate belongs to; None for a gate that has neither passed nor failed."""
+def _list_name(gate: Mapping[str, Any], left_out_warns: bool) -> str | None:
+    """Return which of the predicate's lists a gate belongs to; None for a gate that has neither passed nor failed.
+
+    ``left_out_warns``: a waiver let the release pass although the gate did not run as a whole. The first two forms said so only of
+    an absent gate.
+    """
     if gate["outcome"] == "passed":
         return "passed"
     if gate["outcome"] in UNDECIDED:
-        return "warned" if gate["outcome"] == "absent" and gate["waived"] else None
+        return "warned" if gate["waived"] and (left_out_warns or gate["outcome"] == "absent") else None
     return "failed" if gate["required"] and not gate["waived"] else "warned"
 
 

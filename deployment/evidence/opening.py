@@ -18,7 +18,7 @@ from deployment.model import Colour, Image
 from deployment.project import framework_version
 
 FIRST_SCHEMA, SCHEMA_VERSION = 1, 2
-FIRST_STATEMENT, SECOND_STATEMENT = 1, 2
+FIRST_STATEMENT, SECOND_STATEMENT, THIRD_STATEMENT = 1, 2, 3
 FIRST_CHECKLIST_TEXTS, CHECKLIST_TEXTS = 1, 2
 
 
@@ -46,7 +46,7 @@ def written_by() -> dict[str, Any]:
     return {
         "framework": framework_version(),
         "schema_version": SCHEMA_VERSION,
-        "statement_version": SECOND_STATEMENT,
+        "statement_version": THIRD_STATEMENT,
         "checklist_texts": CHECKLIST_TEXTS,
     }
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from deployment.evidence import archive
-from deployment.evidence.attestation import ENVELOPE_FILE, envelope_of
+from deployment.evidence.attestation import ENVELOPE_FILE, SUMMARY_FILE, envelope_of
 from deployment.evidence.intoto.configuration import FIRST_NAME, inputs
 from deployment.evidence.journal import JOURNAL_FILE, Journal
-from tests.audit.evidence import Estate, Run
+from tests.audit.evidence import GATES, Estate, Run, make_run
 from tests.deployment.fakes import FakeClock
 
 
@@ -63,6 +63,36 @@ def test_journal_of_an_older_version_keeps_the_first_form(tmp_path: Path) -> Non
         for line in run.lines[:3]
     ]
     assert sorted(path.name for path in run.folder.glob("*.dsse.json")) == [ENVELOPE_FILE], "it has no summary"
+    assert run.bad() == {}
+
+
+@pytest.mark.parametrize("outcome", ["incomplete", "not_run", "absent"])
+def test_waived_gate_that_did_not_run_as_a_whole_is_a_warning(tmp_path: Path, outcome: str) -> None:
+    gates = [{**GATES[0], "name": "health", "outcome": "passed", "waived": None}]
+    gates.append({**GATES[0], "name": "auth", "required": True, "outcome": outcome, "waived": "INC-1 (by sam)"})
+    run = make_run(tmp_path, Estate(), gates=gates, opened={"statement_version": 3})
+    stated = json.loads(envelope_of((run.folder / ENVELOPE_FILE).read_bytes()).payload)["predicate"]
+    assert (stated["result"], stated["warnedTests"], stated["passedTests"]) == ("WARNED", ["auth"], ["health"])
+    levels = json.loads(envelope_of((run.folder / SUMMARY_FILE).read_bytes()).payload)["predicate"]["verifiedLevels"]
+    assert "DEPLOYMENT_WITHOUT_WARNINGS" not in levels
+    assert run.bad() == {}
+
+
+def test_waived_gate_that_a_rejected_run_did_not_reach_is_no_warning(tmp_path: Path) -> None:
+    gates = [{**GATES[0], "name": "auth", "required": True, "outcome": "not_run", "waived": "INC-1 (by sam)"}]
+    opened = {"statement_version": 3}
+    run = make_run(
+        tmp_path, Estate(), gates=gates, opened=opened, verdict="rejected", exit_code=1, reason="health: 500"
+    )
+    stated = json.loads(envelope_of((run.folder / ENVELOPE_FILE).read_bytes()).payload)["predicate"]
+    assert (stated["result"], stated["warnedTests"]) == ("FAILED", [])
+
+
+def test_statement_of_the_second_form_stays_as_it_was_signed(tmp_path: Path) -> None:
+    gates = [{**GATES[0], "name": "auth", "required": True, "outcome": "incomplete", "waived": "INC-1 (by sam)"}]
+    run = make_run(tmp_path, Estate(), gates=gates, opened={"statement_version": 2})
+    stated = json.loads(envelope_of((run.folder / ENVELOPE_FILE).read_bytes()).payload)["predicate"]
+    assert (stated["result"], stated["warnedTests"]) == ("PASSED", [])
     assert run.bad() == {}
 
 
