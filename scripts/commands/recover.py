@@ -13,14 +13,14 @@ import click
 
 from deployment.access import RECOVERING, demand_any
 from deployment.clock import SystemClock
-from deployment.errors import DeploymentError, StepFailed
+from deployment.errors import DeploymentError, LeaseHeld, StepFailed
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.data import content
 from deployment.evidence.receipt import report_of
 from deployment.evidence.report import REPORT_FILE, VERDICTS
 from deployment.evidence.sentence import NEXT, in_environment
 from deployment.flow import lost_reports
-from deployment.flow.lease import open_deployment
+from deployment.flow.lease import alive, open_deployment
 from deployment.flow.notices import Audience
 from deployment.phases import EXIT_CODES, Phase
 from deployment.recovery.complete_report import (
@@ -100,8 +100,19 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     remove_of_ended_runs(environment.ports.data, reports, click.echo)
     with contextlib.suppress(OSError, ValueError):  # the report's data could not be written
         if live := content.read(folder).get("live"):
-            click.echo(f"live now: {live}; the lock is free, deploy again at any time")
+            click.echo(f"live now: {live}; {_lock_words(environment)}")
     return 0
+
+
+def _lock_words(environment: Environment) -> str:
+    """Return whether the next deployment finds a free lock. A lock that could not be released expires by itself."""
+    try:
+        holder = environment.ports.lease.current()
+    except DeploymentError:
+        return "whether the lock is free is unknown"
+    if holder is None:
+        return "the lock is free, deploy again at any time"
+    return f"the lock of {holder.deployment_id} is not free yet"
 
 
 def settle(connect: Callable[[], tuple[Settings, Environment | None]], folder: Path) -> int:
@@ -173,6 +184,8 @@ def _clean_up(settings: Settings, environment: Environment, reports: Path, reaso
     holder = environment.ports.lease.current()
     if freed is not None:
         click.echo(f"the lock of {freed}, whose process is gone, is free again; no traffic had to be moved")
+    elif holder is not None and alive(environment.ports, holder):
+        raise LeaseHeld(holder)
     elif holder is not None:
         click.echo(f"nothing to recover; the lock of {holder.deployment_id} will expire")
     elif not (completed or removed):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.errors import CloudUnreachable, SettingsError
+from deployment.errors import CloudUnreachable, LeaseHeld, SettingsError
+from deployment.flow.lease import this_process
 from deployment.model import Caller
 from deployment.recovery.complete_report import touched_runs
 from deployment.settings import Settings
@@ -115,3 +116,31 @@ def test_run_of_another_environment_is_left_alone(dead: Deployment, reach: Calla
     dead.lease.kept.pop("deployment")
     recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
     assert not (dead.folder / "verification.json").exists()
+
+
+def test_lock_that_could_not_be_released_is_not_called_free(
+    dead: Deployment,
+    reach: Callable[[Settings], Environment],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(_: object) -> None:
+        raise CloudUnreachable("dynamodb UpdateItem: no answer")
+
+    monkeypatch.setattr(dead.lease, "release", refuse)
+    recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
+    said = capsys.readouterr().out
+    assert "live now: blue, version 1.0.0; the lock of one is not free yet" in said
+
+
+def test_recover_names_a_living_command_that_holds_the_lock(
+    dead: Deployment, reach: Callable[[Settings], Environment], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A running `retire` holds the lock without a record of a deployment."""
+    dead.recover()
+    holder = dead.lease.acquire(this_process("retire-1", "jane", dead.ports.clock, LIMITS, "retire"))
+    with pytest.raises(LeaseHeld, match="retire-1"):
+        recover.recover(SETTINGS, reach(SETTINGS), dead.reports)
+    dead.lease.release(holder)
+    assert recover.recover(SETTINGS, reach(SETTINGS), dead.reports) == 0
+    assert "nothing to recover" in capsys.readouterr().out
