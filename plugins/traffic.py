@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from deployment.errors import StepFailed
+from deployment.files import problem_of
 from deployment.recovery.leftovers import LEDGER_FILE
 from deployment.settings import Settings
 from deployment.strategy import Shift
@@ -19,7 +22,7 @@ from verification.http.answer_limits import AnswerLimits
 from verification.journeys.accounts import SmokeUser
 from verification.prober import figures
 from verification.prober.config import ProberConfig
-from verification.prober.prober import Prober
+from verification.prober.prober import Prober, ProberFailed
 from verification.prober.samples import Sample
 from verification.watch.baseline import Baseline, baseline
 from verification.watch.candidate_watch import CandidateWatch, Side
@@ -38,6 +41,8 @@ BESIDE_REQUESTS, BESIDE_WAIT_S = 3, 1.0
 """Requests to the previous colour that show how it is beside a failing candidate, and how long to wait for them (s)."""
 TOO_MANY = 0.02
 """Failures are too many if the allowed ratio gives so many by chance more seldom than this; one of one request is enough."""
+FIRST_SAMPLES, START_S = 5, 30.0
+"""The samples that show that the prober works, and how long its process may take to start (s)."""
 CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
 """The control sends requests to the previous colour's own address: a share of the prober's rate, and the least rate (1/s)."""
 
@@ -48,7 +53,7 @@ class TrafficMonitor:
     def __init__(self, config: ProberConfig, limits: WatchLimits) -> None:
         """Raise OSError if the prober's process cannot be started."""
         self._prober = Prober.start(config)
-        self._rate = config.rate
+        self._rate, self._timeout_s = config.rate, config.timeout_s
         self._limits = limits
         self._live: Watch | None = None
         self._candidate_watch: CandidateWatch | None = None
@@ -64,12 +69,15 @@ class TrafficMonitor:
         """Stop the prober; its samples stay."""
         self._prober.stop()
 
-    def warm_up(self, longest_s: float = 30.0) -> None:
-        """Wait for the first five samples, so that a missing answer later proves a failure.
+    def warm_up(self, longest_s: float | None = None) -> None:
+        """Wait for the first samples, so that a missing answer later proves a failure.
 
-        Raises ProberFailed if they do not come within ``longest_s`` seconds, or if the prober has ended.
+        ``longest_s``: how long, in seconds; None: as long as they take at this rate if every answer is as slow as allowed.
+        Raises ProberFailed if they do not come in this time, or if the prober has ended.
         """
-        self._prober.wait_for_samples(5, deadline_s=longest_s)
+        if longest_s is None:
+            longest_s = START_S + FIRST_SAMPLES / self._rate + self._timeout_s
+        self._prober.wait_for_samples(FIRST_SAMPLES, deadline_s=longest_s)
 
     @property
     def harmed(self) -> str | None:
@@ -301,6 +309,18 @@ class TrafficMonitor:
         samples = self._prober.samples()
         first = figures.first_answer_by(samples, since=written_at, generation=generation, version=version)
         return None if first is None else round(first.done - written_at, 3)
+
+
+@contextmanager
+def prober_needed() -> Iterator[None]:
+    """Raise StepFailed if the prober cannot be configured or started in the block, because the run cannot go on without it."""
+    try:
+        yield
+    except (ProberFailed, OSError, ValueError) as error:
+        raise StepFailed(
+            f"the availability prober cannot be used: {problem_of(error)}",
+            hint="See prober.log in the report's folder, and prober_rate and prober_timeout in deployment.toml.",
+        ) from error
 
 
 def prober_config(settings: Settings, live_url: str, users: Sequence[SmokeUser], folder: Path) -> ProberConfig:

@@ -64,6 +64,7 @@ from plugins.traffic import (
     TrafficCanaryWatch,
     TrafficMonitor,
     prober_config,
+    prober_needed,
     watch_limits,
 )
 from verification.journeys.placeholders import provided_secrets, secret_values
@@ -230,13 +231,14 @@ class DeployMode:
     def _start_traffic(self, environment: Environment, machine: Machine) -> None:
         limits, live, previous = self._settings.limits, self._settings.table(LIVE), machine.previous
         assert previous is not None, "a leased machine knows the live colour"
-        config = replace(
-            prober_config(self._settings, environment.live_url, environment.smoke_users, self._run.folder),
-            control_url=previous.url,
-            control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),
-        )
-        self._traffic = TrafficMonitor(config, watch_limits(live))
-        self._traffic.warm_up()
+        with prober_needed():
+            config = replace(
+                prober_config(self._settings, environment.live_url, environment.smoke_users, self._run.folder),
+                control_url=previous.url,
+                control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),
+            )
+            self._traffic = TrafficMonitor(config, watch_limits(live))
+            self._traffic.warm_up()
         self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
 
     def _stop_if_blocked(self, stage: Stage) -> None:

@@ -20,7 +20,7 @@ from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import front_door_request, take_snapshot
 from plugins.stages import Stage
 from plugins.state import Release, expected, unregistered
-from plugins.traffic import TrafficMonitor, prober_config
+from plugins.traffic import TrafficMonitor, prober_config, prober_needed
 from verification.journeys.accounts import ACCOUNTS_VARIABLE
 from verification.journeys.placeholders import provide_secrets, provided_secrets, secret_values
 from verification.journeys.untried import untried
@@ -150,10 +150,10 @@ class VerifyMode:
             return
         limits = self._settings.limits
         seconds = min(limits.bake, LONGEST_WATCH_S)
-        config = prober_config(self._settings, live.url, run.state.smoke_users, run.folder)
-        config = replace(config, route=live.route)
-        self._traffic = TrafficMonitor(config, WatchLimits())
-        self._traffic.warm_up()
+        with prober_needed():
+            config = prober_config(self._settings, live.url, run.state.smoke_users, run.folder)
+            self._traffic = TrafficMonitor(replace(config, route=live.route), WatchLimits())
+            self._traffic.warm_up()
         began = time.time()
         while time.time() - began < seconds:
             time.sleep(0.1)

@@ -31,7 +31,6 @@ from infrastructure.compose import Environment
 from plugins.page import render
 from plugins.traffic import TrafficMonitor, prober_config
 from scripts.commands import console
-from verification.prober.config import ProberConfig
 from verification.prober.prober import ProberFailed
 from verification.watch.watch import WatchLimits
 
@@ -138,8 +137,7 @@ def _carry_out(
         journal.append("irreversible", reason=asked.irreversible, by=environment.caller.arn)
     journal.append("admitted", by=environment.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
-    config = prober_config(settings, environment.live_url, environment.smoke_users, folder)
-    traffic = _start_counting(config, journal)
+    traffic = _start_counting(settings, environment, folder, journal)
     data = _write(environment, promotion, folder)
     undo = Undo(run_id, environment.operation(settings.limits), journal, console.event)
     refusal: Refused | None = None
@@ -180,11 +178,14 @@ def _carry_out(
     return code
 
 
-def _start_counting(config: ProberConfig, journal: Journal) -> TrafficMonitor | None:
+def _start_counting(
+    settings: Settings, environment: Environment, folder: Path, journal: Journal
+) -> TrafficMonitor | None:
     """Start to count users' requests; None if that is not possible, because the way back must not depend on it."""
     try:
+        config = prober_config(settings, environment.live_url, environment.smoke_users, folder)
         return TrafficMonitor(config, WatchLimits())
-    except OSError as error:
+    except Exception as error:  # no error of the prober, of any kind, may stop the way back
         _not_counted(journal, f"the prober did not start: {problem_of(error)}")
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,4 +48,28 @@ def test_traffic_moves_back(
     (folder,) = one.reports.glob("*-rollback-*")
     report = json.loads((folder / "verification.json").read_text())
     assert (report["verdict"], report["rollback"]) == ("rolled_back", None)
+    assert problem in (folder / "audit.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("limits", "live_url", "problem"),
+    [
+        ({"prober_timeout": 0}, "http://live.example", "the prober's timeout is 0 s; it must be above 0"),
+        ({"prober_rate": -1}, "http://live.example", "the prober's rate is -1 requests/s; it must be above 0"),
+        ({}, "live.example", "the prober needs an http or https URL, got 'live.example'"),
+    ],
+    ids=["timeout", "rate", "address"],
+)
+def test_traffic_moves_back_if_the_prober_cannot_be_configured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], limits: dict[str, Any], live_url: str, problem: str
+) -> None:
+    one = Deployment(tmp_path)
+    one.run()
+    settings = replace(SETTINGS, limits=replace(SETTINGS.limits, **limits))
+    world = replace(environment(one, FakeRegistry(OLD, NEW)), live_url=live_url)
+    assert rollback.rollback(settings, world, one.reports) == 0
+    assert one.ports.router.observe().live.value == "blue"
+    assert f"the rollback goes on: the prober did not start: {problem}" in capsys.readouterr().out
+    (folder,) = one.reports.glob("*-rollback-*")
+    assert json.loads((folder / "verification.json").read_text())["verdict"] == "rolled_back"
     assert problem in (folder / "audit.jsonl").read_text()

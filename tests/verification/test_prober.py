@@ -234,7 +234,7 @@ def test_consult_of_a_lost_answer_is_deleted(start: Start, service: Service) -> 
     assert list(service.consults) == ["other"]
 
 
-@pytest.mark.parametrize("values", [{"rate": 0}, {"rate": 5000}, {"timeout_s": 0}, {"base_url": "ftp://x"}])
+@pytest.mark.parametrize("values", [{"rate": 0}, {"rate": -1}, {"timeout_s": 0}, {"base_url": "ftp://x"}])
 def test_invalid_prober_configuration_is_refused(values: dict[str, object], described: Described) -> None:
     with pytest.raises(ValueError, match="prober"):
         ProberConfig(**({"base_url": "http://x", "user": SmokeUser("a", "b"), "service": described} | values))  # type: ignore[arg-type]  # wrong on purpose
