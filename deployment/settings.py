@@ -43,6 +43,8 @@ _NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 _TABLE = re.compile(r"\s*\[([^\[\]]+)\]")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_LEAST_REQUESTS = 2
+"""The prober's requests in the shortest bake: one more than the live gate needs, because one may begin before the bake."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +153,28 @@ def load(path: Path, environment: str | None = None) -> Settings:
     gates = {gate: dict(table) for gate, table in document.get("gates", {}).items()}
     for gate, table in own.get("gates", {}).items():
         gates[gate] = {**gates.get(gate, {}), **table}
+    found = DeploymentLimits(**limits)
+    _refuse_unwatched_bake(found, path.name)
     return Settings(
         environment=name,
         service_file=path.parent / document.get("service", SERVICE_FILE),
-        limits=DeploymentLimits(**limits),
+        limits=found,
         gates=gates,
         estate={key: value for key, value in own.items() if key not in ("deployment", "gates", "access")},
         access=access.read(document, name),
         project=Project(path.parent),
     )
+
+
+def _refuse_unwatched_bake(limits: DeploymentLimits, name: str) -> None:
+    """Raise SettingsError if a bake may end before a request of the prober: a bake without a request rolls back."""
+    least = _LEAST_REQUESTS / limits.prober_rate
+    if limits.bake < least:
+        raise SettingsError(
+            f"{name}: deployment.bake = {limits.bake:g} is too short for deployment.prober_rate = {limits.prober_rate:g}: "
+            f"the prober sends {_LEAST_REQUESTS} requests in {least:g} s",
+            hint=f"Set bake to {least:g} or more, or a higher prober_rate.",
+        )
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -186,9 +201,7 @@ def _finite(text: str) -> float:
 
 def _validate(document: Mapping[str, Any], path: Path) -> None:
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    problems = sorted(
-        _leaves(jsonschema.Draft202012Validator(schema).iter_errors(document)), key=lambda e: list(map(str, e.path))
-    )
+    problems = sorted(_leaves(_validator()(schema).iter_errors(document)), key=lambda e: list(map(str, e.path)))
     if problems:
         lines = _lines_of(path)
         listed = {tuple(one.absolute_path) for one in problems if one.validator == "enum"}
@@ -203,6 +216,14 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
             for place, key, near in found
         ]
         raise SettingsError("\n  ".join(texts), hint="docs/settings.md describes every key.")
+
+
+@cache
+def _validator() -> Any:
+    """Return the validator of the settings: a count is a whole number without a point, because Python counts with nothing else."""
+    whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
+    make: Any = jsonschema.validators.extend  # without types of its own
+    return make(jsonschema.Draft202012Validator, type_checker=whole)
 
 
 def _misspelt(
@@ -305,6 +326,8 @@ def _instead(problem: jsonschema.ValidationError) -> str:
     value = problem.instance
     if problem.validator == "enum":
         return _nearest(str(value), map(str, cast("list[Any]", problem.validator_value)))
+    if problem.validator == "type" and isinstance(value, float) and value.is_integer():
+        return f"; write {value:.0f}"
     if problem.validator != "type" or not isinstance(value, str):
         return ""
     if problem.validator_value in ("number", "integer"):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Without a deployment nothing needs to bake; the watch is long enough to see a service that fails occasionally.
 LONGEST_WATCH_S = 5.0
+LEAST_REQUESTS = 2
+"""A slower prober is given the time for so many requests, because a watch without a request fails."""
 _NO_ACCOUNT = f"it needs an account; give --accounts FILE or the variable {ACCOUNTS_VARIABLE}"
 
 
@@ -149,7 +151,7 @@ class VerifyMode:
         if live is None:
             return
         limits = self._settings.limits
-        seconds = min(limits.bake, LONGEST_WATCH_S)
+        seconds = min(limits.bake, max(LONGEST_WATCH_S, LEAST_REQUESTS / limits.prober_rate))
         with prober_needed():
             config = prober_config(self._settings, live.url, run.state.smoke_users, run.folder)
             self._traffic = TrafficMonitor(replace(config, route=live.route), WatchLimits())
