@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +44,13 @@ _NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 _TABLE = re.compile(r"\s*\[([^\[\]]+)\]")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_ADDRESS = re.compile(r"https?://(?P<host>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+# A name in ASCII letters or an IPv4 address, or an IPv6 address in brackets; and perhaps a port.
+_HOST = re.compile(
+    rf"(?P<name>{_LABEL}(\.{_LABEL})*\.?|\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\])(:(?P<port>[0-9]{{1,5}}))?"
+)
+_SHAPE = "must be a URL with scheme and host, such as https://api.example.com"
 _LEAST_REQUESTS = 2
 """The prober's requests in the shortest bake: one more than the live gate needs, because one may begin before the bake."""
 
@@ -220,10 +228,75 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
 
 @cache
 def _validator() -> Any:
-    """Return the validator of the settings: a count is a whole number without a point, because Python counts with nothing else."""
+    """Return the validator of the settings.
+
+    A count is a whole number without a point, because Python counts with nothing else. A pattern's ``$`` is the end of the text.
+    """
     whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, one: type(one) is int)
+    formats = jsonschema.FormatChecker(())
+    formats.checks("address", raises=ValueError)(_require_address)
+    formats.checks("resolver", raises=ValueError)(_require_resolver)
     make: Any = jsonschema.validators.extend  # without types of its own
-    return make(jsonschema.Draft202012Validator, type_checker=whole)
+    made = make(jsonschema.Draft202012Validator, {"pattern": _match}, type_checker=whole)
+    return partial(made, format_checker=formats)
+
+
+def _match(validator: Any, pattern: str, text: object, _: object) -> Iterator[jsonschema.ValidationError]:
+    """Yield an error if a text does not match. Python's own ``$`` also matches before a last line break."""
+    if validator.is_type(text, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), str(text)):
+        yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
+
+
+def _require_address(text: object) -> bool:
+    """Raise ValueError, with what is wrong, unless a text is an address without a path."""
+    if isinstance(text, str) and (problem := address_problem(text)) is not None:
+        raise ValueError(f" {problem}")
+    return True
+
+
+def _require_resolver(text: object) -> bool:
+    """Raise ValueError, with what is expected, unless a text is an IP address, with or without a port."""
+    found = _HOST.fullmatch(text) if isinstance(text, str) else None
+    if isinstance(text, str) and not (found and _is_port(found["port"]) and _is_ip(found["v6"] or found["name"])):
+        expected = "an IP address, or address and port, such as 192.0.2.1 or [2001:db8::1]:5353"
+        raise ValueError(f" = {text!r} must be {expected}")
+    return True
+
+
+def address_problem(text: str, *, path: bool = False) -> str | None:
+    """Return what is wrong with the address of a service, None if nothing is; it may have a ``path`` only if that says so.
+
+    The text does not quote the address, which may hold a password.
+    """
+    if not text.isprintable() or " " in text:
+        return "must not contain a space or a control character"
+    parts = _ADDRESS.fullmatch(text)
+    if parts is None:
+        return _SHAPE
+    if "@" in parts["host"]:
+        return (
+            "must not contain a user name or a password, because terminals and reports show it: "
+            "requests in suites/service.yaml send credentials, as ${secret.NAME}"
+        )
+    host = _HOST.fullmatch(parts["host"])
+    if host is None or (host["v6"] and not _is_ip(host["v6"])):
+        return _SHAPE
+    if not _is_port(host["port"]):
+        return "must have a port from 1 to 65535, or none"
+    if parts["rest"]:
+        return "must not contain a query or a fragment"
+    return "must not contain a path" if parts["path"] and not path else None
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def _is_port(text: str | None) -> bool:
+    return text is None or 0 < int(text) < 65536
 
 
 def _misspelt(
@@ -314,6 +387,8 @@ def _explain(problem: jsonschema.ValidationError, lines: Mapping[tuple[str, ...]
                 yield _place([*path, key], lines), _unknown(where, key, known)
     elif problem.validator == "required":
         yield _place(path, lines), f"[{where}] {problem.message}"
+    elif problem.validator == "format":
+        yield _place(path, lines), f"{where}{problem.cause}"
     elif problem.validator == "not":  # a key that another platform or router has
         yield _place(path, lines), f"{where} is not allowed: {schema['description']}"
     else:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from deployment.errors import Refused
 from deployment.model import Colour
 from deployment.project import CONFIGURATION, Project
+from deployment.settings import address_problem
 from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import ACCOUNTS_VARIABLE, SmokeUser, parse_smoke_users, read_accounts
 
@@ -391,24 +391,14 @@ def _check_values(options: RunOptions) -> None:
 
 
 def check_url(option: str, given: str | None) -> None:
-    """Raise Refused if an option's value is given and is not a URL with scheme and host alone."""
-    if given is None:
+    """Raise Refused if an option's value is given and is not a URL of scheme, host and path; see ``address_problem``."""
+    if given is None or (problem := address_problem(given, path=True)) is None:
         return
-    try:
-        url = urlsplit(given)
-        complete = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:  # an invalid port, an unclosed bracket
-        complete = False
-    if not complete:
-        raise Refused(
-            f"{option}={given} must be a URL with scheme and host, such as https://api.example.com",
-            hint="Only http and https are supported.",
-        )
-    if url.username is not None or url.query or url.fragment:
-        raise Refused(
-            f"{option} must not contain a user, a query or a fragment",
-            hint="Use scheme, host and path only, such as https://api.example.com.",
-        )
+    quoted = "" if set("@?#") & set(given) else f"={given}"  # without anything that may be a secret
+    raise Refused(
+        f"{option}{quoted} {problem}",
+        hint="Use http or https, a host and perhaps a path, such as https://api.example.com.",
+    )
 
 
 def selections(config: pytest.Config, suites: Path) -> list[str]:

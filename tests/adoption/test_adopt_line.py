@@ -25,7 +25,7 @@ WRONG = {
     "no service": (("--region", "us-east-1"), "adopt needs one service"),
     "half a service": (("--region", "us-east-1", "--service", "api"), "adopt needs one service"),
     "two platforms": ((*ECS, "--app-runner-service", "a", "--region", "us-east-1"), "adopt needs one service"),
-    "a URL with a path": ((*ECS, "--region", "us-east-1", "--live-url", "https://a.example/b"), "is not a scheme and a host"),
+    "a URL with a path": ((*ECS, "--region", "us-east-1", "--live-url", "https://a.example/b"), "--live-url must not contain a path"),
     "a name with a space": (("--cluster", "main", "--service", "a b"), "--service 'a b' is not a name on AWS"),
     "one port twice": ((*ECS, "--region", "us-east-1", "--test-ports", "1", "1"), "--test-ports 1 1 are not two different"),
     "a port too high": ((*ECS, "--region", "us-east-1", "--test-ports", "1", "65536"), "are not two different ports"),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployment.errors import Refused
+from deployment.settings import address_problem
 from scripts.commands.checks.line import Tools
 
 if TYPE_CHECKING:
     from scripts.commands.adoption.model import Given
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
-_URL = re.compile(r"https?://[^/@]+/?")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -106,13 +106,11 @@ def _check_ports(blue: int, green: int) -> None:
 
 
 def _live_url(url: str | None) -> str | None:
-    """Return the URL without a slash at its end. Raises Refused unless it is scheme and host."""
-    if url is None or _URL.fullmatch(url):
-        return url and url.rstrip("/")
-    raise Refused(
-        f"--live-url {url!r} is not a scheme and a host",
-        hint="Expected a URL without a path, such as https://api.example.com.",
-    )
+    """Return the URL without a slash at its end. Raises Refused unless the settings may name it."""
+    url = url and url.removesuffix("/")
+    if url is not None and (problem := address_problem(url)) is not None:
+        raise Refused(f"--live-url {problem}", hint="Expected a URL without a path, such as https://api.example.com.")
+    return url
 
 
 def _given(options: dict[str, Any]) -> Given:
