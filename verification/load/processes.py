@@ -24,9 +24,12 @@ _LAST_WORDS_S = 2.0
 
 
 def first_arguments(plan: LoadPlan, stats: Path) -> list[str]:
-    """Return the arguments of the process that writes the result: the only one, or the master. No command line holds credentials."""
+    """Return the arguments of the process that writes the result: the only one, or the master.
+
+    No command line holds credentials, nor the address, which comes with the configuration.
+    """
     argv = [
-        *("--headless", "--only-summary", "--json-file", str(stats.with_suffix("")), "--host", plan.base_url),
+        *("--headless", "--only-summary", "--json-file", str(stats.with_suffix(""))),
         *("-u", str(plan.users), "-r", str(plan.ramp or plan.users), "--stop-timeout", "2"),
     ]
     if not plan.shared:

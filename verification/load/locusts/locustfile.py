@@ -74,7 +74,9 @@ def _begin(environment: Any, runner: Any, **_: Any) -> None:
     _runners.append(runner)
     if isinstance(runner, WorkerRunner):
         Worker(environment, CONFIG)
-    elif isinstance(runner, MasterRunner):
+        return
+    environment.host = CONFIG["base_url"]  # a master sends it to its workers
+    if isinstance(runner, MasterRunner):
         Master(environment, CONFIG)
     else:
         Alone(environment)
