@@ -97,6 +97,12 @@ def test_the_check_is_found_from_any_folder_of_the_project(
         (("suites/notes",), "suites/notes is a folder\n  Name one file in it; `pytest suites/notes` runs all of them."),
         (("suites/notes/first.yaml", "--against", "liv"), "--against must be live, candidate or a URL"),
         (("suites/notes/first.yaml", "--against", "ftp://x"), "--against must be live, candidate or a URL"),
+        (("suites/notes/first.yaml", "--against", "https://[x"), "example.com, got 'https://[x'"),
+        (("suites/notes/first.yaml", "--against", "https://x:99999"), "example.com, got 'https://x:99999'"),
+        (
+            ("suites/notes/first.yaml", "--against", "https://u:pw-canary@x"),
+            "example.com; a URL must not contain a user name",
+        ),
         (("suites/notes/first.yaml::it is ready",), "no embedded environment is up"),
         (
             ("suites/notes/first.yaml::a note is kept", "--against", "http://127.0.0.1:9"),

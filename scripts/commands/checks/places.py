@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from deployment.errors import Refused
-from deployment.settings import Settings
+from deployment.settings import Settings, address_problem
 from verification.journeys.accounts import ACCOUNTS_VARIABLE, SmokeUser, parse_smoke_users
 from verification.journeys.placeholders import provide_secrets, provided_secrets
 
@@ -37,12 +36,13 @@ class Places:
 
 def check_against(against: str) -> None:
     """Raise Refused if it is neither a colour's role nor a URL."""
-    url = urlsplit(against)
-    if against not in (LIVE, CANDIDATE) and not (url.scheme in ("http", "https") and url.hostname):
-        raise Refused(
-            f"--against must be live, candidate or a URL such as https://api.example.com, got {against!r}",
-            hint="Without --against the live service is asked.",
-        )
+    if against in (LIVE, CANDIDATE) or (problem := address_problem(against, path=True)) is None:
+        return
+    why = f"; a URL {problem}" if set("@?#") & set(against) else f", got {against!r}"  # nothing that may be a secret
+    raise Refused(
+        f"--against must be live, candidate or a URL such as https://api.example.com{why}",
+        hint="Without --against the live service is asked.",
+    )
 
 
 def find(
