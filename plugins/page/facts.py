@@ -227,3 +227,10 @@ def groups_of_failures(failures: Sequence[Mapping[str, Any]], reason: object) ->
 
 def _takes_all(switched: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
     return bool(switched["colour"] == report.get("target") and switched.get("weight", 100) == 100)
+
+
+def signed_by(data: Mapping[str, Any]) -> str | None:
+    """Return the fingerprint of the key that signed the run's last end; None if it is not known."""
+    ends = records(data, "closed")
+    named = ends[-1].get("signed_by") if ends else None
+    return None if named is None else str(named)

@@ -67,7 +67,7 @@ def render(data: Mapping[str, Any]) -> str:
         unread=next(iter(view.records(data, "history")), {}).get("left_out", {}),
         logs=view.records(data, "logs"),
         unsigned=why_unsigned([(one["kind"], one["data"]) for one in data["journal"]]),
-        signed_by=next(reversed(view.records(data, "closed")), {}).get("signed_by"),
+        signed_by=facts.signed_by(data),
         pictures=charts.pictures(data),
         marks=view.MARKS,
     )

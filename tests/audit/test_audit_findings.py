@@ -303,7 +303,8 @@ def forge(run: Run, pem: str) -> None:
 @pytest.mark.parametrize("mode", ["retire", "unlock"])
 def test_journal_of_a_command_without_a_report_is_not_called_forged(tmp_path: Path, mode: str) -> None:
     run = journal_alone(tmp_path / "run", mode)
-    assert (run.bad(NOTHING), run.unchecked(NOTHING).keys()) == ({}, {"anchor", "report"})
+    assert run.bad(NOTHING) == {}
+    assert run.unchecked(NOTHING).keys() == {"anchor", "report"}
     run.journal.write_bytes(run.journal.read_bytes().replace(b"20261129", b"20261128", 1))
     assert "chain" in run.bad(NOTHING)
 
