@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from scripts.drafts.document import Document
+from verification.journeys import patterns
 
 MARKER = "${marker}"
 _TEXTS = {
@@ -102,10 +102,11 @@ def scalars(value: Any) -> dict[str, Any]:
 
 
 def _allows(flat: Mapping[str, Any], text: str) -> bool:
-    """Return whether a text matches the pattern, if there is one; a pattern that Python cannot read allows nothing."""
+    """Return whether a text matches the pattern, if there is one; a pattern that Python cannot read or search for in time allows nothing."""
+    pattern = str(flat.get("pattern", ""))
     try:
-        return re.search(str(flat.get("pattern", "")), text) is not None
-    except re.error:
+        return patterns.mistake(pattern) is None and patterns.finds(pattern, text)
+    except patterns.PatternTooSlow:
         return False
 
 

@@ -11,13 +11,15 @@ from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from verification.declarative.source import Step
+from verification.journeys import patterns
 
 Mistake = tuple[tuple[Step, ...], str]
 
 MOST = 10_000
-_LONGEST = 80
 _REFERENCE = re.compile(r"#/\$defs/([^/]+)")
 _NOTES = frozenset(
     [
@@ -67,6 +69,13 @@ def strict(schema: Mapping[str, Any]) -> Any:
     An object that ``additionalProperties: false`` closes keeps its own list: an answer's real name would not pass there.
     """
     return _strict(schema, schema.get("$defs", {}), reversed_=False)
+
+
+def error(schema: Mapping[str, Any], value: Any) -> ValidationError | None:
+    """Return what is wrong with a value by a schema of ``strict``; None if it is valid. Raises PatternTooSlow."""
+    validator = _validator()(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    found: ValidationError | None = best_match(validator.iter_errors(value))
+    return found
 
 
 @cache
@@ -189,12 +198,10 @@ def _without_effect(
         if keyword in _NEEDS and _NEEDS[keyword] not in schema:
             yield (*path, keyword), f"{keyword} has no effect without {_NEEDS[keyword]}"
     for keyword in ("pattern", "patternProperties"):
-        patterns = [schema[keyword]] if keyword == "pattern" and keyword in schema else list(schema.get(keyword, ()))
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                yield (*path, keyword), f"{pattern[:_LONGEST]!r} is not a regular expression; {error}"
+        listed = [schema[keyword]] if keyword == "pattern" and keyword in schema else list(schema.get(keyword, ()))
+        for pattern in listed:
+            if (what := patterns.mistake(pattern)) is not None:
+                yield (*path, keyword), what
 
 
 def _beside_a_value(schema: Mapping[str, Any], path: tuple[Step, ...]) -> Iterator[Mistake]:
@@ -279,3 +286,57 @@ def _strict(schema: Any, definitions: Mapping[str, Any], reversed_: bool) -> Any
         target = _strict(definitions[found[1] if found else ""], definitions, reversed_)
         made["allOf"] = [*made.get("allOf", ()), target]
     return made
+
+
+def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not patterns.finds(pattern, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+@cache
+def _validator() -> Any:
+    """Return a class of validators whose patterns have a time limit; jsonschema's own have none."""
+    bounded: dict[str, Any] = {"pattern": _pattern}
+    for keyword in ("patternProperties", "additionalProperties", "unevaluatedProperties"):
+        bounded[keyword] = _by_name(Draft202012Validator.VALIDATORS[keyword], keyword)
+    return extend(Draft202012Validator, bounded)  # type: ignore[no-untyped-call]  # jsonschema has no types for it
+
+
+def _by_name(original: Any, keyword: str) -> Any:
+    """Return jsonschema's check of a keyword that depends on the names in an object."""
+
+    def check(validator: Any, given: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        if isinstance(value, dict):
+            schema = _with_names(schema, value, deep=keyword == "unevaluatedProperties")
+            given = schema[keyword]
+        yield from original(validator, given, value, schema) or ()
+
+    return check
+
+
+def _with_names(schema: Any, value: Mapping[str, Any], *, deep: bool) -> Any:
+    """Return the schema with the names of ``value`` that fit instead of each pattern, for which jsonschema would search without a limit.
+
+    ``deep``: also in the schemas inside of this one that apply to the same object.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    made = dict(schema)
+    if "patternProperties" in schema:
+        made["patternProperties"] = {
+            _only([name for name in value if patterns.finds(pattern, name)], number): inner
+            for number, (pattern, inner) in enumerate(schema["patternProperties"].items())
+        }
+    for steps, inner in _parts(schema) if deep else ():
+        keyword = str(steps[0])
+        if keyword in _SAME_VALUE and len(steps) == 1:
+            made[keyword] = _with_names(inner, value, deep=True)
+        elif keyword in _SAME_VALUE:
+            made[keyword] = made[keyword].copy() if made[keyword] is schema[keyword] else made[keyword]
+            made[keyword][steps[1]] = _with_names(inner, value, deep=True)
+    return made
+
+
+def _only(names: list[str], number: int) -> str:
+    """Return a pattern that finds only these names; the ``number`` makes it differ from another pattern for the same names."""
+    return rf"(?#{number})^(?:{'|'.join(map(re.escape, names))})\Z" if names else f"(?#{number})(?!)"

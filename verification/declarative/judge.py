@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 
 from verification.contract.openapi import Contract, ContractViolation, explain
+from verification.declarative import inline_schemas
 from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
 from verification.http.client import Received, curl_for
@@ -20,6 +19,7 @@ from verification.http.pool import Stopped, Turn
 from verification.http.text_body import text_of
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capturable, capture, problems, show
 from verification.journeys.model import Expectation
+from verification.journeys.patterns import PatternTooSlow
 from verification.journeys.placeholders import UnknownPlaceholder, Values
 from verification.journeys.player import Prepared, prepare
 from verification.redaction.redactor import is_secret_name
@@ -157,7 +157,11 @@ def differences(
         if one.status_code != other.status_code:
             yield f"{begin}status {one.status_code} on the candidate, {other.status_code} on live"
             continue
-        bodies = [_comparable(response, check.differ) for response in (one, other)]
+        try:
+            bodies = [_comparable(response, check.differ) for response in (one, other)]
+        except PatternTooSlow as slow:  # of match() or search() in a path of `differ`
+            yield f"{begin}{slow}"
+            continue
         for path in check.differ:
             if not any(path in selected for _, selected in bodies):
                 yield f"{begin}differ names {path}, which neither answer has"
@@ -243,8 +247,11 @@ def _unfit(schema: Any, value: Any, contract: Contract | None) -> Iterator[str]:
         except ContractViolation as violation:
             yield "; ".join(" ".join(line.split()) for line in str(violation).splitlines())
         return
-    checker = Draft202012Validator.FORMAT_CHECKER
-    error = best_match(Draft202012Validator(schema, format_checker=checker).iter_errors(value))
+    try:
+        error = inline_schemas.error(schema, value)
+    except PatternTooSlow as slow:
+        yield str(slow)
+        return
     if error is not None:
         got, expected = explain(error)
         yield f"{error.json_path} is {got}, expected {expected}"

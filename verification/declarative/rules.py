@@ -14,6 +14,7 @@ from verification.declarative.exemptions import ADVISORY, mistakes_in_skip
 from verification.declarative.placeholder_rules import Text, nearest
 from verification.declarative.source import Step
 from verification.declarative.vocabulary import BODIES, LONGEST_S, until_of
+from verification.journeys import patterns
 from verification.journeys.expectations import OPERATORS, TYPES, is_ordered, is_query
 from verification.journeys.model import SAFE_METHODS, Request
 from verification.journeys.placeholders import is_builtin
@@ -294,10 +295,8 @@ def _pattern(pattern: Any, at: tuple[Step, ...]) -> Iterator[Mistake]:
     if not isinstance(pattern, str) or not pattern:
         yield at, f"matches has {json.dumps(pattern)}; expected a regular expression"
         return
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        yield at, f"{pattern[:_LONGEST]!r} is not a regular expression; {error}"
+    if (what := patterns.mistake(pattern)) is not None:
+        yield at, what
 
 
 def _wanted(wanted: Any, path: tuple[Step, ...]) -> Iterator[Mistake]:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from verification.http.json_body import json_value
 from verification.journeys.model import Expectation, Health
+from verification.journeys.patterns import PatternTooSlow, finds
 from verification.redaction.redactor import Redactor, is_secret_name
 
 OPERATORS = ("absent", "contains", "equals", "greater", "length", "less", "matches", "type")
@@ -147,8 +148,15 @@ def problems(expect: Expectation, answer: Answer, *, quote: bool = True) -> Iter
     """Yield the differences from the expectation, each as a part of a sentence; the placeholders of ``expect`` are filled already.
 
     The value of a field with a secret name is never shown. Without ``quote`` no value is shown: the text then contains
-    nothing of the answer but its status, and is the same for each run of a journey.
+    nothing of the answer but its status, and is the same for each run of a journey. A pattern that takes too long is the last problem.
     """
+    try:
+        yield from _problems(expect, answer, quote=quote)
+    except PatternTooSlow as slow:
+        yield str(slow) if quote else slow.without_answer
+
+
+def _problems(expect: Expectation, answer: Answer, *, quote: bool) -> Iterator[str]:
     if answer.status not in expect.statuses:
         yield f"status {answer.status}, expected {' or '.join(map(str, expect.statuses))}"
         return
@@ -181,22 +189,28 @@ def _selected_mismatches(path: str, wanted: Any, document: Any) -> Iterator[_Mis
     """Yield the mismatches of the values that a JSONPath selects: each must be as wanted, and there must be one."""
     from verification.journeys.json_paths import select  # its library takes a tenth of a second to import
 
-    selected = select(path, document)
+    try:
+        selected = select(path, document)
+    except PatternTooSlow as slow:  # of match() or search() in the path
+        raise slow.at(path) from None
     if not selected:
         yield from _mismatches(wanted, _ABSENT, path)
     for where, value in selected:
         found = _mismatches(wanted, value, where)
         secret = any(is_secret_name(name) for name in re.findall(r"'([^']*)'", where))
-        yield from (_hidden(one) for one in found) if secret else found
+        yield from _all_hidden(found) if secret else found
 
 
 def header_problems(name: str, wanted: Any, got: str | None) -> Iterator[str]:
-    """Yield what is wrong with a header: ``wanted`` is its value, ``{matches: …}``, or None if it must be absent."""
+    """Yield what is wrong with a header: ``wanted`` is its value, ``{matches: …}``, or None if it must be absent.
+
+    Raises PatternTooSlow.
+    """
     yield from (one.text for one in _header_mismatches(name, wanted, got))
 
 
 def body_problems(wanted: Any, got: Any, where: str = "$") -> Iterator[str]:
-    """Yield what is wrong with a JSON value."""
+    """Yield what is wrong with a JSON value. Raises PatternTooSlow."""
     yield from (one.text for one in _mismatches(wanted, got, where))
 
 
@@ -220,7 +234,7 @@ def _header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mis
         if got is not None:
             yield _Mismatch(where, f"{where} is {shown}, expected none")
     elif isinstance(wanted, Mapping):
-        if got is None or not _finds(wanted["matches"], got):
+        if got is None or not _holds_at(where, "matches", wanted["matches"], got):
             yield _Mismatch(where, f"{where} is {shown}, expected what matches {wanted['matches']}", got is None)
     elif got != wanted:
         yield _Mismatch(where, f"{where} is {shown}, expected {wanted}", got is None)
@@ -236,7 +250,7 @@ def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
         for key, inner in wanted.items():
             found = _mismatches(inner, got.get(key, _ABSENT), f"{where}.{key}")
             if is_secret_name(key):
-                found = (_hidden(one) for one in found)
+                found = _all_hidden(found)
             yield from found if key in got else (replace(one, text=one.text + _near(key, got)) for one in found)
     elif isinstance(wanted, list) and isinstance(got, list):
         if len(wanted) != len(got):
@@ -275,6 +289,13 @@ def _hidden(found: _Mismatch) -> _Mismatch:
     return _Mismatch(found.where, text, found.missing)
 
 
+def _all_hidden(found: Iterable[_Mismatch]) -> Iterator[_Mismatch]:
+    try:
+        yield from map(_hidden, found)
+    except PatternTooSlow as slow:
+        raise slow.hidden() from None
+
+
 def operator_of(wanted: Any) -> str | None:
     """Return the operator that an object with one key is, None for any other value."""
     if isinstance(wanted, Mapping) and len(wanted) == 1:
@@ -291,8 +312,15 @@ def _operator_mismatches(operator: str, value: Any, got: Any, where: str) -> Ite
         return
     if got is _ABSENT:
         yield _Mismatch(where, f"{where} is missing, expected {operator} {show(value)}", missing=True)
-    elif not _holds(operator, value, got):
+    elif not _holds_at(where, operator, value, got):
         yield _Mismatch(where, f"{where} is {_shown(got)}, expected {operator} {show(value)}")
+
+
+def _holds_at(where: str, operator: str, value: Any, got: Any) -> bool:
+    try:
+        return _holds(operator, value, got)
+    except PatternTooSlow as slow:
+        raise slow.at(where) from None
 
 
 def _holds(operator: str, value: Any, got: Any) -> bool:
@@ -302,7 +330,8 @@ def _holds(operator: str, value: Any, got: Any) -> bool:
                 return isinstance(value, str) and value != "" and value in got
             return isinstance(got, list) and any(not any(_mismatches(value, one, "")) for one in got)
         case "matches":
-            return isinstance(got, str) and _finds(value, got)
+            # An empty pattern, which a placeholder may have become, finds nothing.
+            return isinstance(got, str) and value != "" and finds(value, got)
         case "type":
             return _is_type(value, got)
         case "length":
@@ -312,11 +341,6 @@ def _holds(operator: str, value: Any, got: Any) -> bool:
         case "less":
             return _is_greater(value, got)
     return _same(value, got)
-
-
-def _finds(pattern: str, text: str) -> bool:
-    """Return whether the text has what the pattern describes; an empty pattern, which a placeholder may have become, finds nothing."""
-    return pattern != "" and re.search(pattern, text) is not None
 
 
 def _is_type(name: str, got: Any) -> bool:

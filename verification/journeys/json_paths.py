@@ -8,8 +8,32 @@ from functools import lru_cache
 from typing import Any
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
+from jsonpath.function_extensions import Search
+
+from verification.journeys import patterns
+
+
+class _Search(Search):
+    """RFC 9535's ``search()`` with a time limit."""
+
+    whole = False
+
+    def __call__(self, value: object, pattern: object) -> bool:
+        """Return whether the value matches. Raises PatternTooSlow."""
+        if not isinstance(value, str) or not isinstance(pattern, str):
+            return False
+        engine = self.check_cache(pattern)
+        return engine is not None and patterns.search(engine, value, pattern, whole=self.whole)
+
+
+class _Match(_Search):
+    """RFC 9535's ``match()`` with a time limit."""
+
+    whole = True
+
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
+_ENVIRONMENT.function_extensions |= {"match": _Match(), "search": _Search()}
 
 
 def problem_of(path: str) -> str | None:
@@ -22,7 +46,7 @@ def problem_of(path: str) -> str | None:
 
 
 def select(path: str, document: Any) -> list[tuple[str, Any]]:
-    """Return the values that a JSONPath selects, each with its own path."""
+    """Return the values that a JSONPath selects, each with its own path. Raises PatternTooSlow."""
     return [(match.path, match.obj) for match in _compiled(path).finditer(document)]
 
 
@@ -35,7 +59,10 @@ def _compiled(path: str) -> JSONPath:
 
 
 def without(paths: Iterable[str], document: Any) -> tuple[Any, set[str]]:
-    """Return a copy of a JSON value without the parts that these JSONPaths select, and those JSONPaths that selected something."""
+    """Return a copy of a JSON value without the parts that these JSONPaths select, and those JSONPaths that selected something.
+
+    Raises PatternTooSlow.
+    """
     copy, selected = deepcopy(document), set()
     for path in paths:
         found = sorted((match.parts for match in _compiled(path).finditer(copy)), key=_order, reverse=True)

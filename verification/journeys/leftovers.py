@@ -9,6 +9,7 @@ from typing import Any
 from verification.journeys.expectations import Answer, NotCaptured, body_problems, captured_from, value_at
 from verification.journeys.ledger import Entry
 from verification.journeys.model import Journey, Sweep
+from verification.journeys.patterns import PatternTooSlow
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Play
 
@@ -27,7 +28,7 @@ def removal(journey: Journey, values: Values, entry: Entry | None = None) -> Pla
 def swept(sweep: Sweep, values: Values, answer: Answer) -> list[dict[str, Any]]:
     """Return the values that the ``undo`` steps need, for each entry in the answer to ``sweep`` that this run wrote.
 
-    ``values`` holds the run's marker. Raises NotCaptured if the answer has no such list.
+    ``values`` holds the run's marker. Raises NotCaptured if the answer has no such list, or if a pattern takes too long.
     """
     if answer.status not in sweep.step.expect.statuses:
         raise NotCaptured(f"status {answer.status}, expected {' or '.join(map(str, sweep.step.expect.statuses))}")
@@ -38,4 +39,7 @@ def swept(sweep: Sweep, values: Values, answer: Answer) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise NotCaptured(f"{sweep.items} is not a list")
     where = values.fill(sweep.where)
-    return [captured_from(sweep.capture, entry) for entry in entries if not any(body_problems(where, entry))]
+    try:
+        return [captured_from(sweep.capture, entry) for entry in entries if not any(body_problems(where, entry))]
+    except PatternTooSlow as slow:
+        raise NotCaptured(slow.without_answer) from None
