@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -45,15 +45,22 @@ FIRST_SAMPLES, START_S = 5, 30.0
 """The samples that show that the prober works, and how long its process may take to start (s)."""
 CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
 """The control sends requests to the previous colour's own address: a share of the prober's rate, and the least rate (1/s)."""
+LEAST_SILENCE_S, SILENT_TIMES = 10.0, 3
+"""No sample for so many times the prober's timeout and interval, and so long at least (s), is a prober that is stuck."""
+LONGEST_LOOK_S = 2.0
+"""How much of the time (s) since the last look counts as silence: this process may have been suspended, and the prober with it."""
 
 
 class TrafficMonitor:
     """Sends requests to the live domain from before provisioning to the end of the run."""
 
-    def __init__(self, config: ProberConfig, limits: WatchLimits) -> None:
-        """Raise OSError if the prober's process cannot be started."""
+    def __init__(self, config: ProberConfig, limits: WatchLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` returns seconds that never step back. Raise OSError if the prober's process cannot be started."""
         self._prober = Prober.start(config)
         self._rate, self._timeout_s = config.rate, config.timeout_s
+        self._clock = clock
+        self._most_silent_s = max(LEAST_SILENCE_S, SILENT_TIMES * (config.timeout_s + 1 / config.rate))
+        self._silent_s, self._heard, self._looked_at, self._stopped = 0.0, 0, clock(), False
         self._limits = limits
         self._live: Watch | None = None
         self._candidate_watch: CandidateWatch | None = None
@@ -67,6 +74,7 @@ class TrafficMonitor:
 
     def stop(self) -> None:
         """Stop the prober; its samples stay."""
+        self._stopped = True
         self._prober.stop()
 
     def warm_up(self, longest_s: float | None = None) -> None:
@@ -157,8 +165,8 @@ class TrafficMonitor:
         feed = self._candidate_watch.feed if self._candidate_watch else self._feed_live if self._live else None
         if feed is None:
             return None
-        if self.problem:
-            return f"the prober cannot watch the live domain any more: {self.problem}"
+        if problem := self.problem or self._silence():
+            return f"the prober cannot watch the live domain any more: {problem}"
         self._feed_control()
         for sample in self._prober.samples_from(self._read):
             self._read += 1
@@ -167,6 +175,15 @@ class TrafficMonitor:
             if found:
                 return found
         return None
+
+    def _silence(self) -> str | None:
+        """Return that a running prober has sent no sample for longer than a slow answer needs, None if it has sent one."""
+        now, new = self._clock(), len(self._prober.samples_from(self._heard))
+        self._silent_s = 0.0 if new else self._silent_s + min(now - self._looked_at, LONGEST_LOOK_S)
+        self._heard, self._looked_at = self._heard + new, now
+        if self._stopped or self._silent_s <= self._most_silent_s:
+            return None
+        return f"the availability prober runs, but has sent no sample for {self._silent_s:.0f} s"
 
     def _keep_evidence(self, at: float, *, last: bool) -> None:
         """Keep the watch's evidence once in a while, for the report's picture, and always the ``last``, which found harm."""

@@ -108,7 +108,8 @@ class World:
 
     def __init__(self, prober: FakeProber) -> None:
         self.prober = prober
-        self.monitor = TrafficMonitor(CONFIG, watch_limits({}))
+        self.now = 0.0  # of the clock, in seconds
+        self.monitor = TrafficMonitor(CONFIG, watch_limits({}), lambda: self.now)
         self.asked = 0
         self._control: list[Sample] = []
 
@@ -132,6 +133,15 @@ class World:
             done = [one for one in self._control if one.done <= at]
             self.prober.control.extend(done)
             self._control = [one for one in self._control if one.done > at]
+            if harm := self.monitor.harm():
+                return harm
+        return None
+
+    def look(self, every_s: float, seconds: float) -> str | None:
+        """Look for harm for some time without a new sample; return the first."""
+        ends = self.now + seconds
+        while self.now < ends:
+            self.now += every_s
             if harm := self.monitor.harm():
                 return harm
         return None
@@ -320,3 +330,59 @@ def test_silent_previous_colour_adds_nothing_to_the_reason(world: World, monkeyp
     world.before()
     assert world.ask(100, fails, KINDS["silent"]) is not None
     assert world.monitor.both_failed(SWITCHED + 1) is None
+
+
+# -- a prober that runs, but sends no samples ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every_s", [0.1, 1.0])
+def test_a_prober_that_sends_no_samples_any_more_cannot_watch(world: World, every_s: float) -> None:
+    """Its timeout is 2 s, so that 10 s are more than any answer takes."""
+    world.before()
+    assert world.ask(40, normal, answered) is None
+    assert world.look(every_s, 9.5) is None
+    harm = world.look(every_s, 2)
+    assert harm is not None
+    assert harm.startswith(
+        "the prober cannot watch the live domain any more: the availability prober runs, but has sent"
+    )
+    assert 10 < world.now <= 11.5
+
+
+def test_a_silent_prober_of_the_live_colour_before_the_switch_is_found_too(world: World) -> None:
+    world.monitor.watch_live(colour="blue", generation=7, version="1.0.0")
+    assert "no sample for 10 s" in str(world.look(0.5, 30))
+
+
+def test_a_prober_with_a_long_timeout_may_be_silent_for_longer(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "CONFIG", replace(CONFIG, timeout_s=20.0, rate=0.5))
+    world = make_world()
+    world.before()
+    assert world.look(1.0, 66) is None
+    assert "no sample for 67 s" in str(world.look(1.0, 5))
+
+
+def test_each_sample_ends_the_silence(world: World) -> None:
+    world.before()
+    for _ in range(10):
+        assert world.look(0.5, 9) is None
+        assert world.ask(1, normal, answered) is None
+
+
+@pytest.mark.parametrize("suspended_s", [600.0, 86400.0])
+def test_a_suspended_machine_is_no_silence(world: World, suspended_s: float) -> None:
+    world.before()
+    assert world.ask(40, normal, answered) is None
+    world.now += suspended_s
+    assert world.monitor.harm() is None
+    assert world.look(0.5, 7.5) is None
+    assert world.ask(40, normal, answered) is None
+
+
+def test_a_stopped_prober_is_no_silence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.prober, "stop", lambda: None, raising=False)
+    world.before()
+    world.monitor.stop()
+    assert world.look(1.0, 60) is None
