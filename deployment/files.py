@@ -1,12 +1,14 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and files in TOML that people write."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from deployment.errors import first_line
 
@@ -17,6 +19,17 @@ _UNRESTRICTED = 0o666
 def problem_of(error: BaseException) -> str:
     """Return why a file could not be written, in the system's words; without the path, which may be private."""
     return (error.strerror if isinstance(error, OSError) else first_line(error)) or type(error).__name__
+
+
+def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Return the content of a TOML file, with or without a byte order mark.
+
+    Raises OSError, or ValueError if it is not TOML in UTF-8 or nested too deep.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=parse_float)
+    except RecursionError:
+        raise ValueError("its values are nested too deep; write fewer levels of [ and {") from None
 
 
 def replace_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:

@@ -19,6 +19,7 @@ import jsonschema
 from deployment import access
 from deployment.access import Access
 from deployment.errors import SettingsError
+from deployment.files import read_toml
 from deployment.model import GateRule
 from deployment.project import Project
 from deployment.strategy import AT_ONCE
@@ -187,14 +188,14 @@ def _refuse_unwatched_bake(limits: DeploymentLimits, name: str) -> None:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=_finite)
+        return read_toml(path, _finite)
     except FileNotFoundError:
         raise SettingsError(
             f"{path} does not exist", hint="It must define environments and budgets; see docs/settings.md."
         ) from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # TOML's own errors, invalid UTF-8, and nan or inf
+    except ValueError as error:  # TOML's own errors, invalid UTF-8, nan or inf, and too many levels
         hint = "Texts need quotes, times are numbers of seconds, and a table occurs once; docs/settings.md describes every key."
         raise SettingsError(f"{path.name} is not TOML: {error}", hint=hint) from None
 
@@ -324,7 +325,7 @@ def _lines_of(path: Path) -> dict[tuple[str, ...], int]:
     """Return the first line of each table and each key of a TOML file, by the names that lead to it."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if (header := _TABLE.match(line)) is not None:
             table = _names(header[1])
             lines.setdefault(table, number)

@@ -7,7 +7,6 @@ alone.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import jsonschema
 from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import Attestation, State, evaluate
 from deployment.evidence.journal import Record, last_data
+from deployment.files import read_toml
 
 SCHEMA_FILE = Path(__file__).with_name("checklist.schema.json")
 PHASES = ("pre", "during", "post")
@@ -42,7 +42,7 @@ class Entry:
 def load(path: Path) -> Sequence[Entry]:
     """Return the items in order. Raises SettingsError if the file is missing or invalid."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -55,6 +55,7 @@ CHOSEN = ("token_secret", "database_url_secret", "redis_url_secret")
 CHOSEN_INSTEAD = {"signing_key_secret": "signing_key_file", "audit_bucket": "audit_folder"}
 """A person's own setting, which stays, by the output that it replaces."""
 
+_BOM = "\ufeff"
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@:-]+")
 _SECRET = re.compile(r"PRIVATE KEY|://[^/@\s]*:[^/@\s]*@|\"password\"", re.IGNORECASE)
 _HINT = "Pass the output of: terraform -chdir=infrastructure/terraform output -json"
@@ -90,7 +91,7 @@ def read(text: str, environment: str) -> Mapping[str, Any]:
     """
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused("this is not JSON, so it is not the output of Terraform", hint=_HINT) from None
     if not isinstance(document, dict) or not all(isinstance(one, dict) and "value" in one for one in document.values()):
         raise Refused("this is JSON but not the output of Terraform, in which each output has a value", hint=_HINT)
@@ -121,7 +122,7 @@ def changed(text: str, environment: str, values: Mapping[str, Any], removable: S
     Keys of ``removable`` that have no value are removed.
     """
     try:
-        document = tomlkit.parse(text)
+        document = tomlkit.parse(text.removeprefix(_BOM))
     except TOMLKitError as error:
         raise Refused(f"deployment.toml is not TOML: {error}") from None
     environments = document.get("environments")
@@ -140,7 +141,7 @@ def changed(text: str, environment: str, values: Mapping[str, Any], removable: S
             # A signing key in a file, and an audit store in a folder, were chosen by the user and stay.
             if table.get(key) != value and CHOSEN_INSTEAD.get(key, "") not in table:
                 table[key] = _item(value)
-    return tomlkit.dumps(document)
+    return (_BOM if text.startswith(_BOM) else "") + tomlkit.dumps(document)
 
 
 @contextmanager

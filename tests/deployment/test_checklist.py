@@ -258,3 +258,16 @@ def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
     }
     proofs = [proof.partition(" ") for entry in load(FILE) for proof in (*entry.proof, *entry.measured)]
     assert [f"{kind} {name}" for kind, _, name in proofs if name not in known[kind]] == []
+
+
+def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "checklist.toml"
+    file.write_text("a = " + "[" * 3000 + "]" * 3000)
+    with pytest.raises(SettingsError, match=r"checklist\.toml is not TOML: its values are nested too deep"):
+        load(file)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "checklist.toml"
+    file.write_text(FILE.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load(file) == load(FILE)

@@ -301,3 +301,24 @@ def test_text_that_is_not_toml_says_what_to_do(file: Path) -> None:
     file.write_text(HEAD + BODY + "[deployment]\nbake = 5m\n")
     with pytest.raises(SettingsError, match=r"at line 5.*\n.*Texts need quotes, times are numbers of seconds"):
         load(file)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 3000 + "]" * 3000, "a = " + "{b=" * 3000 + "1" + "}" * 3000])
+def test_values_that_are_nested_too_deep_are_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError, match="is not TOML: its values are nested too deep"):
+        load(file)
+
+
+def test_values_of_a_projects_own_gate_may_have_many_levels(file: Path) -> None:
+    file.write_text(HEAD + "[gates.own]\na = " + "[" * 100 + "]" * 100 + "\n" + BODY)
+    assert "a" in load(file).table("own")
+
+
+def test_a_byte_order_mark_is_read(file: Path) -> None:
+    """Editors on Windows write it."""
+    file.write_text(HEAD + BODY, encoding="utf-8-sig")
+    assert load(file).environment == "e"
+    file.write_text("default_enviroment = 'e'\n" + BODY, encoding="utf-8-sig")
+    with pytest.raises(SettingsError, match=r"deployment\.toml:1: unknown key 'default_enviroment'"):
+        load(file)

@@ -220,3 +220,19 @@ def test_the_command_reads_standard_input() -> None:
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         assert ("210987654321" in done.stdout) == (code == 0)
+
+
+def test_a_byte_order_mark_stays(settings: Path) -> None:
+    settings.write_text(settings.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert configure.configure(settings, "production", printed(), dry_run=False) == 0
+    assert settings.read_text(encoding="utf-8").startswith("\ufeff")
+    assert load(settings, "production").estate["account"] == "210987654321"
+
+
+def test_files_that_are_nested_too_deep_are_refused(settings: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    with pytest.raises(Refused, match="not JSON"):
+        configure.read(deep, "production")
+    settings.write_text(f"a = {deep[95_000:105_000]}\n")
+    with pytest.raises(Refused, match=r"deployment\.toml is not TOML: .* nested more than 100 levels deep"):
+        configure.configure(settings, "production", printed(), dry_run=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deployment.errors import Refused
+from deployment.files import read_toml
 from deployment.settings import address_problem
 from scripts.commands.checks.line import Tools
 
@@ -121,7 +121,7 @@ def _given(options: dict[str, Any]) -> Given:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except (OSError, ValueError) as error:
         raise Refused(f"{path} cannot be read: {error}") from None
 
