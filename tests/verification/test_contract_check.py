@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from verification.contract.document import InvalidDocument
 from verification.contract.openapi import Contract, ContractViolation
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
@@ -138,3 +139,29 @@ def test_validate_by_schema_name(contract: Contract) -> None:
         contract.validate("Consult", {**CONSULT, "patient": 5})
     with pytest.raises(KeyError, match="no schema"):
         contract.validate("Nothing", {})
+
+
+@pytest.mark.parametrize(
+    ("deep", "line"),
+    [
+        (" " + "[" * 30_000 + "]" * 30_000, 3),
+        (" " + "{a: " * 30_000 + "1" + "}" * 30_000, 3),
+        ("\n" + "- " * 30_000 + "a", 4),
+        ("".join("\n" + " " * column + "-" for column in range(1, 3000)), 1003),
+    ],
+    ids=["lists", "mappings", "one line of list items", "lines of list items"],
+)
+def test_a_document_that_is_nested_too_deep_is_refused(tmp_path: Path, deep: str, line: int) -> None:
+    """The loader of PyYAML that is written in C calls itself for each level, and would end the process."""
+    file = tmp_path / "api.yaml"
+    file.write_text(f"openapi: 3.1.0\npaths: {{}}\nx-deep:{deep}\n")
+    with pytest.raises(
+        InvalidDocument, match=rf"api\.yaml is nested too deep: line {line} begins level 1001 of its values"
+    ):
+        Contract.load(file)
+
+
+def test_a_document_with_some_levels_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "api.yaml"
+    file.write_text("openapi: 3.1.0\npaths: {}\nx-deep: " + "[" * 100 + "]" * 100)
+    assert Contract.load(file).operations == ()

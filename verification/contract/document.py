@@ -27,6 +27,8 @@ _BASES = {"0x": 16, "0o": 8}
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _LONGEST = 120
 _DEEPEST = 250
+_MOST_LEVELS = 1000
+"""How deep YAML may be nested for its loader, which calls itself for each level and has no limit of its own."""
 _MOST = 300_000
 
 
@@ -270,6 +272,7 @@ def read(path: Path) -> Any:
                 return json.loads(text, object_pairs_hook=_without_duplicates)
             except json.JSONDecodeError:
                 pass  # YAML's flow style also begins with a brace
+        _refuse_deep(text, path.name)
         return yaml.load(text, Loader=_loader())  # noqa: S506 - derived from a safe loader
     except yaml.YAMLError as error:
         raise InvalidDocument(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
@@ -277,6 +280,19 @@ def read(path: Path) -> Any:
         raise InvalidDocument(f"{path.name} is nested too deep") from None
     except ValueError as error:
         raise error if isinstance(error, InvalidDocument) else InvalidDocument(f"{path.name}: {error}") from None
+
+
+def _refuse_deep(text: str, name: str) -> None:
+    """Raise InvalidDocument for YAML of so many levels that the loader would end the process; only reading events needs no stack."""
+    levels = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        if isinstance(event, yaml.CollectionStartEvent):
+            levels += 1
+            if levels > _MOST_LEVELS:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise InvalidDocument(f"{name} is nested too deep: line {line} begins level {levels} of its values")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            levels -= 1
 
 
 def pointer(tokens: Iterable[str]) -> str:
