@@ -34,6 +34,7 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)  # as accounts must be
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EMBEDDED_STATE", raising=False)
     return tmp_path

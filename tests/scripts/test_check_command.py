@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -114,7 +115,7 @@ def test_the_check_is_found_from_any_folder_of_the_project(
         ),
         (
             ("suites/notes/first.yaml::it is ready", "--against", "http://127.0.0.1:9", "--accounts", "pytest.ini"),
-            "--accounts pytest.ini: the file is not JSON",
+            "--accounts pytest.ini is not JSON",
         ),
     ],
 )
@@ -223,6 +224,33 @@ def test_a_check_of_the_description_gets_the_accounts(ours: Path, notes: Notes) 
     (ours / "accounts.json").chmod(0o644)
     assert "mode 0644, expected 0600" in refusal(*one, "--accounts", "accounts.json")
     assert "--accounts needs --against=URL for this check" in refusal(one[0], "--accounts", "accounts.json")
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            lambda path: path.chmod(0o644),
+            "--accounts accounts.json can be used by other users than its owner (mode 0644",
+        ),
+        (_pipe, "--accounts accounts.json is not a regular file"),
+        (lambda path: path.write_text(" " * 1_000_001), "--accounts accounts.json is larger than 1000000 bytes"),
+        (lambda path: path.write_bytes(b"\xff"), "--accounts accounts.json is not UTF-8"),
+        (lambda path: path.unlink(), "--accounts accounts.json cannot be read: No such file"),
+    ],
+    ids=["of other users", "a pipe", "large", "not UTF-8", "missing"],
+)
+def test_a_check_in_yaml_has_the_same_rules_for_the_accounts(
+    ours: Path, made: Callable[[Path], object], expected: str
+) -> None:
+    made(ours / "accounts.json")
+    one = ("suites/notes/first.yaml::a note is kept", "--against", "http://127.0.0.1:9", "--accounts", "accounts.json")
+    assert expected in refusal(*one)
 
 
 def test_the_variable_gives_accounts_at_a_url(ours: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:

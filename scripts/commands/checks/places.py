@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployment.errors import Refused
 from deployment.settings import Settings, address_problem
-from verification.journeys.accounts import ACCOUNTS_VARIABLE, SmokeUser, parse_smoke_users
+from verification.journeys.accounts import ACCOUNTS_VARIABLE, SmokeUser, parse_smoke_users, read_accounts
 from verification.journeys.placeholders import provide_secrets, provided_secrets
 
 LIVE, CANDIDATE = "live", "candidate"
@@ -98,12 +98,11 @@ def _accounts_of_variable() -> tuple[SmokeUser, ...]:
 
 
 def _accounts(file: Path) -> tuple[SmokeUser, ...]:
-    expected = "The file must hold a JSON list of accounts, each an object with the keys email and password."
     try:
-        return parse_smoke_users(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        problem = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise Refused(f"--accounts {file} cannot be read: {problem}", hint=expected) from None
+        return read_accounts(file, f"--accounts {file}")
     except ValueError as error:
-        problem = str(error).replace("the smoke users' secret", "the file")
-        raise Refused(f"--accounts {file}: {problem}", hint=expected) from None
+        raise Refused(
+            str(error),
+            hint="The file must hold a JSON list of accounts, each an object with the keys email and password, and have mode "
+            "0600 (chmod 600 FILE).",
+        ) from None
