@@ -13,7 +13,7 @@ import pytest
 from verification.journeys.expectations import NotCaptured, body_problems, find, is_query, problems, version_of
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Expectation, Health, Journey, Request, Session, Step, Sweep
-from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in
+from verification.journeys.placeholders import UnknownPlaceholder, Values, is_builtin, names_in
 from verification.journeys.player import Play, prepare
 from verification.journeys.sessions import NotSignedIn, credentials, sign_in_request, without_request
 
@@ -84,6 +84,25 @@ def test_times_are_utc() -> None:
     now, later = Values(None, "m").fill(["${now}", "${now+30d}"])
     assert now.endswith("Z")
     assert later > now
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("now+999999d", True),
+        ("now-700000d", True),
+        ("now+3000000d", False),
+        ("now-800000d", False),
+        ("now+1" + "0" * 30 + "s", False),
+    ],
+)
+def test_a_time_that_python_cannot_write_has_no_value(name: str, known: bool) -> None:
+    assert is_builtin(name) is known
+    if known:
+        assert Values(None, "m").value(name).endswith("Z")
+    else:
+        with pytest.raises(UnknownPlaceholder):
+            Values(None, "m").value(name)
 
 
 def test_an_unknown_placeholder_is_an_error() -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.declarative.source import Step
-from verification.journeys.placeholders import NAME, is_builtin, variable
+from verification.journeys.placeholders import NAME, YEARS, is_builtin, variable
 
 Mistake = tuple[tuple[Step, ...], str]
 
 _NEAR = 0.8
+_LONGEST = 40
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
 _OPEN = re.compile(r"\$\{[^{}]{0,40}")
 _DOLLAR = re.compile(r"\$([A-Za-z_]\w*)")
@@ -105,6 +106,8 @@ def _unknown(name: str, known: Collection[str], at: tuple[Step, ...], hint: str)
     if name.startswith("account."):
         session = "" if "account.email" in known else ", and signed_in: true in the check"
         yield at, f"${{{name}}} has no value; write account.email or account.password{session}"
+    elif (what := of_time(name)) is not None:
+        yield at, what
     elif not NAME.fullmatch(name):
         yield (
             at,
@@ -114,13 +117,20 @@ def _unknown(name: str, known: Collection[str], at: tuple[Step, ...], hint: str)
         yield at, f"${{{name}}} has no value{nearest(name, known) or hint}"
 
 
+def of_time(name: str) -> str | None:
+    """Return what is wrong with a text that was probably meant as a time, None if it was not."""
+    if not name.startswith("now") or NAME.fullmatch(name):
+        return None
+    shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    hint = "write a time as in ${now-90s}, ${now+5m}, ${now+2h} or ${now+30d}"
+    return f"${{{shown}}} is not a time of the years {YEARS[0]} to {YEARS[-1]}; {hint}"
+
+
 def _instead(name: str) -> str:
     """Return what to write instead of a text that is no name, if that is likely."""
     first, dot, rest = name.partition(".")
     if dot and (close := difflib.get_close_matches(first, ("env", "secret", "account"), n=1, cutoff=0.5)):
         return f"; write ${{{close[0]}.{rest or 'NAME'}}}"
-    if name.startswith("now"):
-        return "; write a time as in ${now-90s}, ${now+5m}, ${now+2h} or ${now+30d}"
     plain = re.sub(r"\W+", "_", name.strip())
     return f"; write ${{{plain}}}" if NAME.fullmatch(plain) else ""
 

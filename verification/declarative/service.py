@@ -446,6 +446,9 @@ def _requests(
                 elif name not in _ALLOWED_OF_ACCOUNT:
                     yield source.error(at, f"${{{name}}} is unknown{_nearest(name, _ALLOWED_OF_ACCOUNT)}")
             elif name not in captured and not is_builtin(name) and variable(name) is None:
+                if (what := placeholder_rules.of_time(name)) is not None:
+                    yield source.error(at, what)
+                    continue
                 known = [*sorted(captured), *sorted(MADE), "now", "now+30d"]
                 yield source.error(
                     at,

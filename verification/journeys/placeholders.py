@@ -13,13 +13,16 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_]\w*")
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
-_NOW = re.compile(r"now(?:([+-])(\d+)([smhd]))?")
+_NOW = re.compile(r"now(?:([+-])([0-9]{1,15})([smhd]))?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+YEARS = range(2, 9999)
+"""The years in which ``${now+…}`` may lie: Python's times end with the year 9999, and a check may run in a later year."""
 _ACCOUNT = "account."
 UUIDS = frozenset({"uuid", "uuid.hex"})
 MADE = UUIDS | {"marker"}
@@ -72,7 +75,22 @@ def names_in(value: Any) -> set[str]:
 
 def is_builtin(name: str) -> bool:
     """Return whether the name always has a value: ``marker``, ``uuid``, ``now``, ``now+30d``, ``account.…``."""
-    return name in MADE or _NOW.fullmatch(name) is not None or name.startswith(_ACCOUNT)
+    return name in MADE or _is_time(name) or name.startswith(_ACCOUNT)
+
+
+def _time(now: re.Match[str]) -> datetime:
+    """Return the time that a placeholder means. Raises OverflowError if it lies before the year 1 or after the year 9999."""
+    sign, number, unit = now.groups()
+    moved = timedelta(**{_UNITS[unit]: int(number)}) if unit else timedelta()
+    return datetime.now(UTC) + (-moved if sign == "-" else moved)
+
+
+def _is_time(name: str) -> bool:
+    now = _NOW.fullmatch(name)
+    try:
+        return now is not None and _time(now).year in YEARS
+    except OverflowError:
+        return False
 
 
 def variable(name: str) -> str | None:
@@ -128,7 +146,8 @@ class Values:
         if name == "uuid.hex":
             return self._uuid.replace("-", "")
         if (now := _NOW.fullmatch(name)) is not None:
-            return _time(now)
+            with suppress(OverflowError):
+                return _time(now).isoformat(timespec="seconds").replace("+00:00", "Z")
         field = name.removeprefix(_ACCOUNT)
         if field != name and field in self._account:
             return self._account[field]
@@ -159,10 +178,3 @@ class Values:
         if isinstance(value, list | tuple):
             return [self.fill_expected(inner) for inner in value]
         return self.fill(value)
-
-
-def _time(now: re.Match[str]) -> str:
-    sign, number, unit = now.groups()
-    moved = timedelta(**{_UNITS[unit]: int(number)}) if unit else timedelta()
-    at = datetime.now(UTC) + (-moved if sign == "-" else moved)
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
