@@ -67,6 +67,8 @@ journeys:
         ("GET /pages", "GET /pages/${now+2w}", 3, "write a time as in ${now-90s}, ${now+5m}"),
         ("GET /pages", "GET /pages/${now+3000000d}", 3, "is not a time of the years 2 to 9998"),
         ("status: 200", "status: 200, body: {at: '${now-" + "9" * 5000 + "s}'}", 4, "; write a time as in ${now-90s}, ${now+5m}, ${now+2h} or ${now+30d}"),
+        ("GET /pages", '{method: PUT, path: /, file: "a\\0b"}', 3, '"a\\u0000b" has the character NUL'),
+        ("    expect", '    parameters: {csv: "a\\0b"}\n    expect', 4, '"a\\u0000b" has the character NUL'),
         ("    request: GET /pages", "    signed_in: true\n    request: GET /${account.emial}", 4, "; write account.email or account.password"),
         ("name: a page", "name: a\u2028 page", 2, "character U+2028 would begin a new line here"),
         ("{status: 200}", "{status: 200, body: {matches: '" + "(" * 3000 + "'}}", 4, "(' is not a regular expression"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class Folder:
 
     def find(self, name: str) -> Path:
         """Return the path of a file that a check names. Raise UnusableFile."""
+        if "\0" in name:
+            raise UnusableFile(f"{json.dumps(name)} has the character NUL, and no name of a file has it; delete it")
         try:
             path = (self.path / name).resolve()
             if not path.is_relative_to(self.inside):
