@@ -210,3 +210,17 @@ def test_what_cannot_be_read_is_refused_without_quoting_it(ours: Path, kind: str
 )
 def test_another_place_is_refused(ours: Path, to: str, expected: str) -> None:
     assert expected in refused("import", "curl", "-", "--to", to, text="curl https://n.example/a")
+
+
+@pytest.mark.parametrize("levels", [100, 300, 900, 5000])
+@pytest.mark.parametrize("text", ['[{}"x"{}]', '[{{"a": {}1{}}}]'])
+def test_a_body_that_is_nested_too_deep_stays_a_text(ours: Path, levels: int, text: str) -> None:
+    body = text.format("[" * levels, "]" * levels)
+    _, content = written("curl", f"curl https://n.example/a --json '{body}'")
+    assert "body:" in content
+    assert "json:" not in content
+
+
+def test_a_body_with_some_levels_is_json(ours: Path) -> None:
+    _, content = written("curl", f"curl https://n.example/a --json '{'[' * 80 + ']' * 80}'")
+    assert "json:" in content

@@ -23,6 +23,7 @@ from scripts.commands.checks.new_check import place
 from scripts.commands.checks.recordings import Recorded
 from scripts.commands.checks.secrets_out import Secrets
 from verification.contract.openapi import Contract
+from verification.declarative.source import DEEPEST
 from verification.journeys.model import Service
 from verification.redaction.redactor import is_secret_name
 
@@ -44,6 +45,8 @@ _DROPPED = re.compile(
     r":.*|host|user-agent|accept-encoding|accept-language|connection|content-length|origin|referer|sec-.*|pragma|cache-control|dnt"
     r"|priority|te|upgrade-insecure-requests|if-none-match|if-modified-since|postman-token|traceparent|tracestate|x-forwarded-.*"
 )
+_MOST_LEVELS = DEEPEST - 10
+"""A deeper body in JSON is written as a text: a file of checks has a limit, and some levels around the body."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.,'()/-]+")
 _OWN_ID = re.compile(r"/(?:\d+|[0-9a-fA-F-]{32,36})(?=/|$)")
 _POSTMAN = re.compile(r"\{\{([^{}]+)\}\}")
@@ -206,7 +209,10 @@ class _Builder:
                 return {"form": {name: self._text(name, value, place_) for name, value in pairs}}
         try:
             value = json.loads(one.text)
+            too_deep = _levels(value) > _MOST_LEVELS
         except (ValueError, RecursionError):
+            too_deep = True
+        if too_deep:
             return {"body": self._variables(self._secrets.text(one.text, place_))}
         if kind.endswith("json"):
             return {"json": self._everywhere(self._secrets.value("", value, place_))}
@@ -227,6 +233,15 @@ class _Builder:
         if not good:
             self._notes.change.append(f"{name!r}: the recording has no answer; the draft expects 200")
         return good[0] if good else 200
+
+
+def _levels(value: Any) -> int:
+    """Return how many levels of objects and arrays a JSON value has, without recursion."""
+    levels, inside = 0, [value]
+    while inside := [one for one in inside if isinstance(one, Mapping | list)]:
+        levels += 1
+        inside = [inner for one in inside for inner in (one.values() if isinstance(one, Mapping) else one)]
+    return levels
 
 
 def _unique(checks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
