@@ -42,7 +42,8 @@ def move_traffic_back(
     """Move traffic back to ``previous`` and verify it through the live domain, within ``rollback_timeout``.
 
     Checks that failed before the deployment began may fail again (``previous.problems``), and no others: a colour need
-    not be better than it was. Errors of AWS are retried until then. Raises StepFailed or LeaseLost.
+    not be better than it was. Errors of AWS are retried until then, and so is a previous colour that does not answer:
+    both colours may use the same broken part, and it may be repaired. Raises StepFailed or LeaseLost.
     """
     began = ports.clock.monotonic()
 
@@ -55,14 +56,16 @@ def move_traffic_back(
         try:
             return _route_to(ports, steps, holder, previous)
         except (CloudError, RouteConflict, SwitchFailed) as error:
+            last[0] = f"traffic did not move back to {previous.colour}; last: {first_line(error)}"
+        except StepFailed as error:  # the previous colour does not answer now
             last[0] = first_line(error)
-            return None
+        return None
 
     generation = poll(
         ports.clock,
         attempt,
         timeout_s=left(),
-        waiting_for=lambda: f"traffic did not move back to {previous.colour}; last: {last[0]}",
+        waiting_for=lambda: last[0],
         tick=lambda elapsed: steps.waiting(last[0], elapsed),
     )
     to = Destination(previous.colour, previous.origin, previous.version)
@@ -78,9 +81,15 @@ def move_traffic_back(
 def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
     """Raise StepFailed if the previous colour fails a user's requests at its own address in two tries in a row.
 
-    If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an automatic rollback.
+    If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an automatic rollback:
+    the move waits for that.
     """
-    _require_answer(ports, previous)
+    try:
+        _require_answer(ports, previous)
+    except StepFailed:
+        if ports.front.examine():
+            return
+        raise
     if previous.url is None:
         return
     problems = ports.front.examine(previous.url)
