@@ -16,6 +16,7 @@ DeploymentError
 ├── StepFailed               a step ran and did not succeed
 │   ├── ProvisionFailed      the platform could not bring the release up
 │   ├── SwitchFailed         traffic did not move, or its place is unknown
+│   ├── LiveIsHealthier      a rollback by hand would move traffic from a healthy colour to one that is not
 │   └── DeadlinePassed       a wait reached its limit
 ├── RouteConflict            another writer changed the routes since they were read
 ├── LeaseLost                the lease expired or was taken over: this run must not act any more
@@ -125,6 +126,10 @@ class ProvisionFailed(StepFailed):
 
 class SwitchFailed(StepFailed):
     """Traffic did not move as requested, or its place is unknown."""
+
+
+class LiveIsHealthier(StepFailed):
+    """The live colour is healthy and the colour that would get its traffic is not, so traffic was not moved."""
 
 
 class DeadlinePassed(StepFailed):

@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"  # it may not begin: another deployment holds the lock, or the target is live
     FROZEN = "frozen"  # it failed, and traffic cannot go back: the release's migration is irreversible
-    UNMOVED = "unmoved"  # the switch failed, and the routes were read back: traffic never moved
+    UNMOVED = "unmoved"  # a switch failed, or a rollback by hand would do harm: traffic never moved
 
 
 TERMINAL = frozenset({Phase.SUCCEEDED, Phase.REJECTED, Phase.ROLLED_BACK, Phase.REFUSED, Phase.HALTED})
@@ -72,6 +72,7 @@ TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
     (Phase.BAKING, Outcome.FAILED): Phase.ROLLING_BACK,
     (Phase.BAKING, Outcome.FROZEN): Phase.HALTED,
     (Phase.ROLLING_BACK, Outcome.OK): Phase.ROLLED_BACK,
+    (Phase.ROLLING_BACK, Outcome.UNMOVED): Phase.REJECTED,
     (Phase.ROLLING_BACK, Outcome.FAILED): Phase.HALTED,
 }
 

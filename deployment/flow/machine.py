@@ -15,6 +15,7 @@ from deployment.errors import (
     DeploymentError,
     JournalUnwritable,
     LeaseLost,
+    LiveIsHealthier,
     ProvisionFailed,
     RouteConflict,
     StepFailed,
@@ -26,12 +27,12 @@ from deployment.flow.bake import BakeWatch, UnchangedWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
 from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_verified
-from deployment.flow.rollback import move_traffic_back, retire
+from deployment.flow.rollback import ByHand, move_traffic_back, retire
 from deployment.flow.state import DeploymentState
 from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
 from deployment.model import Colour, Readiness, Reason, Routes, Service
 from deployment.phases import Outcome, Phase
-from deployment.plan import ApprovalRequest, LiveSnapshot
+from deployment.plan import ApprovalRequest, LiveSnapshot, Promotion
 from deployment.polling import poll
 from deployment.strategy import Shift
 
@@ -257,6 +258,12 @@ class Machine(DeploymentState):
         if self._phase is Phase.ROLLED_BACK or (self._phase is Phase.REJECTED and self._touched):
             self._retire()
 
+    def undo_resumed(self, promotion: Promotion, died: Reason) -> None:
+        """Go on with a rollback by hand whose process died. It is rejected if only the live colour is healthy."""
+        self._journal.allow_gaps()
+        self._reason = self._reason or died
+        self._roll_back(nothing_beside, ByHand(promotion, resumed=True))
+
     def allow_back(self, reason: str, by: str) -> None:
         """Record an operator's decision to send traffic back although the release's migration is irreversible."""
         self._back_allowed = True
@@ -284,7 +291,7 @@ class Machine(DeploymentState):
         self._reason = self._reason.with_more(frozen) if self._reason else Reason("promote", frozen)
         self._move(Outcome.FAILED if self._phase is Phase.ROLLING_BACK else Outcome.FROZEN)
 
-    def _roll_back(self, beside: Beside) -> None:
+    def _roll_back(self, beside: Beside, by_hand: ByHand | None = None) -> None:
         if self._plan.image.irreversible and not self._back_allowed:
             self._add(beside)
             self._freeze()
@@ -294,8 +301,13 @@ class Machine(DeploymentState):
         previous = self._live_before()
         try:
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
-                back = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
+                back = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits, by_hand)
                 result["detail"] = back.sentence
+        except LiveIsHealthier as error:
+            worse = first_line(error)
+            self._reason = self._reason.with_more(worse) if self._reason else Reason("rollback", worse)
+            self._move(Outcome.UNMOVED)
+            return
         except DeploymentError as error:
             self._add(beside)
             self._reason = Reason(

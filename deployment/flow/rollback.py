@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from deployment.errors import (
     CloudError,
     DeploymentError,
     LeaseLost,
+    LiveIsHealthier,
     RouteConflict,
     StepFailed,
     SwitchFailed,
@@ -19,7 +20,7 @@ from deployment.flow.reverify import SECOND_TRY_AFTER_S
 from deployment.flow.steps import Steps
 from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
-from deployment.plan import LiveSnapshot, Plan, Ports
+from deployment.plan import LiveSnapshot, Plan, Ports, Promotion
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
@@ -36,14 +37,31 @@ class MovedBack:
     still_wrong: str | None = None
 
 
+@dataclass(frozen=True)
+class ByHand:
+    """A rollback by hand of ``promotion``: the live colour may be healthy, and keeps its traffic if the other one is not.
+
+    ``resumed``: its process died, and may have been writing the routes.
+    """
+
+    promotion: Promotion
+    resumed: bool = False
+
+
 def move_traffic_back(
-    ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits
+    ports: Ports,
+    steps: Steps,
+    holder: Holder,
+    previous: LiveSnapshot,
+    limits: DeploymentLimits,
+    by_hand: ByHand | None = None,
 ) -> MovedBack:
     """Move traffic back to ``previous`` and verify it through the live domain, within ``rollback_timeout``.
 
     Checks that failed before the deployment began may fail again (``previous.problems``), and no others: a colour need
     not be better than it was. Errors of AWS are retried until then, and so is a previous colour that does not answer:
-    both colours may use the same broken part, and it may be repaired. Raises StepFailed or LeaseLost.
+    both colours may use the same broken part, and it may be repaired. Raises StepFailed or LeaseLost; LiveIsHealthier if
+    a rollback ``by_hand`` moved nothing, because the live colour is healthy and ``previous`` is not.
     """
     began = ports.clock.monotonic()
 
@@ -51,23 +69,31 @@ def move_traffic_back(
         return max(0.0, limits.rollback_timeout - (ports.clock.monotonic() - began))
 
     last = ["nothing was tried yet"]
+    worth_it = _require_answer if by_hand is None else _require_healthy
 
     def attempt() -> int | None:
         try:
-            return _route_to(ports, steps, holder, previous)
+            return _route_to(ports, steps, holder, previous, worth_it)
+        except LiveIsHealthier:
+            raise
         except (CloudError, RouteConflict, SwitchFailed) as error:
             last[0] = f"traffic did not move back to {previous.colour}; last: {first_line(error)}"
         except StepFailed as error:  # the previous colour does not answer now
             last[0] = first_line(error)
         return None
 
-    generation = poll(
-        ports.clock,
-        attempt,
-        timeout_s=left(),
-        waiting_for=lambda: last[0],
-        tick=lambda elapsed: steps.waiting(last[0], elapsed),
-    )
+    try:
+        generation = poll(
+            ports.clock,
+            attempt,
+            timeout_s=left(),
+            waiting_for=lambda: last[0],
+            tick=lambda elapsed: steps.waiting(last[0], elapsed),
+        )
+    except LiveIsHealthier:
+        if by_hand is not None and (by_hand.resumed or steps.written):
+            _keep_promoted(ports, steps, holder, by_hand.promotion, limits)
+        raise
     to = Destination(previous.colour, previous.origin, previous.version)
     # Late errors of the candidate are seen here too, and the candidate is the worse place: only the deadline ends this.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), tolerant=True))
@@ -78,33 +104,66 @@ def move_traffic_back(
     return MovedBack(f"{sentence}; {still}", still)
 
 
-def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raise StepFailed if the previous colour fails a user's requests at its own address in two tries in a row.
+def _require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
+    """Raise LiveIsHealthier if only the live colour is healthy, StepFailed if the previous colour does not answer.
 
-    If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an automatic rollback:
-    the move waits for that.
+    The previous colour is unhealthy if it does not answer, or if it fails a user's requests at its own address in two
+    tries in a row. If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an
+    automatic rollback.
     """
-    try:
-        _require_answer(ports, previous)
-    except StepFailed:
-        if ports.front.examine():
-            return
-        raise
-    if previous.url is None:
-        return
-    problems = ports.front.examine(previous.url)
-    if problems:
-        ports.clock.sleep(SECOND_TRY_AFTER_S)
+    silent, words = _silence(ports, previous), None
+    if silent is None and previous.url is not None:
         problems = ports.front.examine(previous.url)
-    if problems and not ports.front.examine():
-        raise StepFailed(
-            f"the live colour is healthy, but the previous colour {previous.colour} is not ({problems[0]}); traffic was not moved",
-            hint=f"Repair {previous.colour}, or see docs/roll-back-by-hand.md.",
-        )
+        if problems:
+            ports.clock.sleep(SECOND_TRY_AFTER_S)
+            problems = ports.front.examine(previous.url)
+        if problems:
+            words = f"the live colour is healthy, but the previous colour {previous.colour} is not ({problems[0]}); traffic was not moved"
+    worse = silent or words
+    if worse and not ports.front.examine():
+        raise LiveIsHealthier(worse, hint=f"Repair {previous.colour}, or see docs/roll-back-by-hand.md.")
+    if silent:
+        raise StepFailed(silent)
 
 
-def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
+def _keep_promoted(ports: Ports, steps: Steps, holder: Holder, promotion: Promotion, limits: DeploymentLimits) -> None:
+    """Keep traffic on the promoted colour for certain, and the promotion such that it can be undone later.
+
+    A write that got no answer, or one of a dead process, may still arrive: a write of our own makes it fail. Raises
+    StepFailed if that is not certain after ``rollback_timeout``, or LeaseLost.
+    """
+    last = [""]
+
+    def attempt() -> bool | None:
+        try:
+            seen = ports.router.observe()
+            if seen.weights.get(promotion.target) != 100 or seen.fence < holder.token:
+                seen = write(ports, steps, holder, seen, Destination(promotion.target, None, promotion.image.version))
+            ports.lease.note(holder, {"promotion": replace(promotion, generation=seen.generation).dump()})
+        except (CloudError, RouteConflict, SwitchFailed) as error:
+            last[0] = first_line(error)
+            return None
+        return True
+
+    poll(
+        ports.clock,
+        attempt,
+        timeout_s=limits.rollback_timeout,
+        waiting_for=lambda: f"traffic must stay on {promotion.target}, but a write may still move it; last: {last[0]}",
+        tick=lambda elapsed: steps.waiting(last[0], elapsed),
+    )
+
+
+def _route_to(
+    ports: Ports,
+    steps: Steps,
+    holder: Holder,
+    previous: LiveSnapshot,
+    worth_it: Callable[[Ports, LiveSnapshot], None],
+) -> int:
     """Send traffic to ``previous`` unless it certainly stays there already; return the generation that must answer.
+
+    ``worth_it`` raises StepFailed if traffic must not go there.
 
     It certainly stays there if this run, or a later one, wrote last. Otherwise a write of the promotion that got no
     answer, or a write of the run that this one took over from, may still arrive: a write of our own makes it fail.
@@ -114,22 +173,27 @@ def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
     if is_live and seen.fence >= holder.token:
         return seen.generation
     if not is_live:
-        _require_answer(ports, previous)
+        worth_it(ports, previous)
     return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
 
 def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
     """Raise StepFailed if the previous colour does not answer at its own address: traffic must not go to a dead colour."""
+    if silent := _silence(ports, previous):
+        raise StepFailed(silent)
+
+
+def _silence(ports: Ports, previous: LiveSnapshot) -> str | None:
+    """Return a sentence if the previous colour does not answer at its own address; None if it does."""
     problem = "no answer"
     for _ in range(ALIVE_TRIES):
         for answer in ports.front.ask(1, previous.url):
             if answer.ok and previous.version in (None, answer.version):
-                return
+                return None
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
-    raise StepFailed(
+    return (
         f"the previous colour {previous.colour} cannot take the traffic back ({ALIVE_TRIES} of {ALIVE_TRIES} requests to it "
-        f"failed, the last: {problem}); traffic was not moved",
-        hint=f"Repair {previous.colour}, then run `python scripts/deploy.py recover`.",
+        f"failed, the last: {problem}); traffic was not moved"
     )
 
 

@@ -17,9 +17,9 @@ from deployment.flow.lease import OpenDeployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import Audience, Notices, about
 from deployment.phases import Phase
-from deployment.plan import DeploymentRecord, Operation
+from deployment.plan import DeploymentRecord, Operation, Promotion
 from deployment.recovery.leftovers import remove_of_run
-from deployment.recovery.recover import UNDECIDED, Decision, recover
+from deployment.recovery.recover import UNDECIDED, Decision, recover, undone_by
 
 
 def recover_run(
@@ -59,6 +59,7 @@ def recover_run(
 
 def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callable[[str], str]) -> Journal:
     """Return the dead run's own journal, or, if this disk does not have it, one that begins with what the lease item says."""
+    undone = undone_by(record, by.ports)
     try:
         journal = Journal(path, by.actor, by.ports.clock, clean)
     except JournalBroken:
@@ -66,11 +67,12 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
         journal = Journal(path, by.actor, by.ports.clock, clean)
     if not journal.records():
         plan, owner = record.plan, record.owner
+        target = plan.target if undone is None else undone.previous.colour
         journal.append(
             "opened",
             deployment_id=plan.deployment_id,
             environment=plan.environment,
-            target=plan.target,
+            target=target,
             by=plan.actor,
             started_at=plan.started_at.isoformat(),
             host=owner.host,
@@ -78,12 +80,25 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
             reconstructed=True,
             **written_by(),
         )
+        if undone is not None:
+            _reconstruct_undo(journal, record, undone)
+            return journal
         plan_release(journal, plan.target, plan.image, plan.actor)
         if record.previous is not None:
             journal.append("live_before", live=record.previous.as_journal("; ".join(record.previous.problems) or None))
         if record.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):
             journal.append("intent", step="promote", what="known from the lease item")
     return journal
+
+
+def _reconstruct_undo(journal: Journal, record: DeploymentRecord, undone: Promotion) -> None:
+    """Append what the lease item says about a rollback by hand: its release, and the release that was live before."""
+    back, image = undone.previous, undone.image
+    known = {"digest": back.digest, "version": back.version}
+    plan_release(journal, back.colour, None, record.plan.actor, known=known, undoes=undone.deployment_id)
+    live = {"colour": undone.target, "image": image.name, "version": image.version, "digest": image.digest}
+    journal.append("live_before", live=live)
+    journal.append("intent", step="rollback", what="known from the lease item")
 
 
 def _closing(journal: Journal, machine: Machine) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from deployment.flow.machine import Machine
 from deployment.flow.reverify import live_problem
 from deployment.model import DIED, Colour, Holder, Reason
 from deployment.phases import Phase
-from deployment.plan import DeploymentRecord, Operation
+from deployment.plan import DeploymentRecord, Operation, Ports, Promotion
 from deployment.polling import poll
 
 
@@ -71,7 +71,8 @@ def recover(
     """Finish or undo the deployment of a dead run; return its machine, which has ended.
 
     Before the promote intent the candidate is stopped. From there until the bake's outcome traffic goes back, unless the
-    release's migration is irreversible. After that the promotion stands. Raises LeaseHeld if the owner is alive, Refused if
+    release's migration is irreversible. After that the promotion stands. A rollback by hand goes on, but moves no traffic
+    from a healthy colour to an unhealthy one. Raises LeaseHeld if the owner is alive, Refused if
     another process recovered the deployment first or if the decision does not fit, StepFailed.
     """
     run_id = found.record.deployment_id
@@ -90,6 +91,7 @@ def recover(
         by.ports.lease.release(holder)
         raise Refused(f"deployment {run_id} was recovered by another process")
     record = now.record  # read again, now that the lease is ours
+    undone = undone_by(record, by.ports)
     machine = Machine.resume(record, by.limits, by.ports, journal, listener, holder)
     facts = {"phase": record.phase, "step": record.step, "by": by.actor}
     if decision.reason is not None:
@@ -102,8 +104,23 @@ def recover(
     journal.append("recovering", **facts)
     if decision.back is not None:
         machine.allow_back(decision.back, by.actor)
-    _finish(machine, record)
+    _finish(machine, record, undone)
     return machine
+
+
+def undone_by(record: DeploymentRecord, ports: Ports) -> Promotion | None:
+    """Return the promotion that this run undoes by hand; None if it is a deployment, or has not begun to undo it.
+
+    The note of the promotion stays until ``rollback`` has ended; a deployment writes its own at its end.
+    """
+    if record.phase not in (Phase.ROLLING_BACK, Phase.HALTED):
+        return None
+    text = ports.lease.notes().get("promotion")
+    if text is None:
+        return None
+    promotion = Promotion.load(text)
+    same = promotion.target is record.plan.target and promotion.previous == record.previous
+    return promotion if same else None
 
 
 def _colour_to_keep(machine: Machine) -> Colour:
@@ -130,13 +147,15 @@ def _refuse_live_process(record: DeploymentRecord) -> None:
         )
 
 
-def _finish(machine: Machine, record: DeploymentRecord) -> None:
+def _finish(machine: Machine, record: DeploymentRecord, undone: Promotion | None) -> None:
+    died = Reason(record.step or "verify", f"{DIED} in phase {record.phase}")
     if machine.phase is Phase.BAKING and _passed(machine.journal, "bake"):
         machine.complete_resumed()
     elif machine.ended:
         machine.retire_resumed()
+    elif undone is not None:
+        machine.undo_resumed(undone, died)
     else:
-        died = Reason(record.step or "verify", f"{DIED} in phase {record.phase}")
         machine.abandon(died, moved=record.step == "promote" or _began(machine.journal, "promote"))
 
 

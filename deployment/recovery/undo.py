@@ -9,7 +9,7 @@ from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
 from deployment.flow.lost_reports import lost_report, note_of
-from deployment.flow.rollback import move_traffic_back, require_healthy, retire
+from deployment.flow.rollback import ByHand, move_traffic_back, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
@@ -149,11 +149,10 @@ class Undo:
         self._keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
         self._keeper.start()
         self._phase, self._back = Phase.ROLLING_BACK, promotion.previous
-        ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
         try:
+            ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
-                require_healthy(ports, promotion.previous)
-                back = move_traffic_back(ports, self._steps, holder, promotion.previous, limits)
+                back = move_traffic_back(ports, self._steps, holder, promotion.previous, limits, ByHand(promotion))
                 result["detail"] = back.sentence
         except DeploymentError as error:
             self._reason = Reason("rollback", first_line(error))

@@ -17,7 +17,7 @@ EXPECTED = {
     "AWAITING_APPROVAL": {"ok": "PROMOTING", "failed": "REJECTED"},
     "PROMOTING": {"ok": "BAKING", "failed": "ROLLING_BACK", "frozen": "HALTED", "unmoved": "REJECTED"},
     "BAKING": {"ok": "SUCCEEDED", "failed": "ROLLING_BACK", "frozen": "HALTED"},
-    "ROLLING_BACK": {"ok": "ROLLED_BACK", "failed": "HALTED"},
+    "ROLLING_BACK": {"ok": "ROLLED_BACK", "failed": "HALTED", "unmoved": "REJECTED"},
 }
 
 
