@@ -76,7 +76,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
     """Ask the live domain on fresh connections until enough answers in a row come from ``to``; return a sentence.
 
     Answers of the other colour, healthy or not, only restart the count: front doors converge one point of presence after the
-    other. If the front door names neither colour nor generation, the version of the answer decides. This process sees one
+    other. So do good answers under earlier routes, which may have sent a share of the traffic to ``to`` as well. If the front door names neither colour nor generation, the version of the answer decides. This process sees one
     place only, so the router is asked about the others. Raises SwitchFailed or DeadlinePassed.
     """
     seen = _Seen()
@@ -86,11 +86,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
             problem = _objection(answer, to, generation)
             seen.last = problem or "ok"
             seen.streak = 0 if problem else seen.streak + 1
-            if (
-                problem
-                and not wanted.tolerant
-                and answer.colour in ((None, to.colour) if not answer.ok else (to.colour,))
-            ):
+            if not wanted.tolerant and _is_wrong(answer, to):
                 seen.errors += 1
                 if seen.errors > ERRORS_TOLERATED:
                     raise SwitchFailed(f"through the live domain, {to.colour} gives wrong answers: {problem}")
@@ -124,11 +120,21 @@ def _objection(answer: Answer, to: Destination, generation: int) -> str | None:
         return answer.problem or "no healthy answer"
     if answer.colour is not None and answer.colour != to.colour:
         return f"answered by {answer.colour}"
-    if answer.generation is not None and answer.generation < generation:
-        return f"answered by generation {answer.generation}, not {generation}"
     if to.version is not None and answer.version != to.version:
         return f"version {answer.version!r}, not {to.version!r}"
+    if answer.generation is not None and answer.generation < generation:
+        return f"answered by generation {answer.generation}, not {generation}"
     return None
+
+
+def _is_wrong(answer: Answer, to: Destination) -> bool:
+    """Return whether ``to`` gave a wrong answer, whichever routes sent the request there.
+
+    A failure without a colour may be its failure; a good answer without a colour may be the other colour's.
+    """
+    if not answer.ok:
+        return answer.colour in (None, to.colour)
+    return answer.colour == to.colour and to.version not in (None, answer.version)
 
 
 def refuse_changed_routes(seen: Routes, colour: Colour, generation: int) -> None:

@@ -6,6 +6,7 @@ that a test has set.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -93,9 +94,11 @@ class FakeCloud:
     trap: tuple[int, str, type[BaseException]] | None = None
     journal_length: Callable[[], int] = lambda: 0
     dead: bool = False
+    written: list[tuple[float, Routes]] = field(default_factory=list)  # when (s of the clock) which routes came
 
     def __post_init__(self) -> None:
         self.clock.cloud = self
+        self.written.append((float("-inf"), self.routes))
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
@@ -135,6 +138,7 @@ class FakeCloud:
         generation = self.routes.generation + 1
         shares = dict(weights or {colour: 100, colour.other: 0})
         self.routes = Routes(colour, shares, generation, f"etag-{generation}", fence)
+        self.written.append((self.clock.elapsed, self.routes))
 
 
 class FakePlatform:
@@ -287,12 +291,33 @@ class FakeLease:
             raise LeaseLost("this holder does not have the lease")
 
 
+class Edges:
+    """The locations of a front door: each obeys written routes after a delay of its own, up to ``longest_s`` seconds.
+
+    A connection reaches one location at random, which sends it to a colour at random, by the weights that it knows.
+    """
+
+    def __init__(self, cloud: FakeCloud, longest_s: float, seed: int = 0, count: int = 20) -> None:
+        self.cloud, self.random = cloud, random.Random(seed)
+        self.delays = [longest_s * (number + 1) / count for number in range(count)]
+
+    def connect(self) -> tuple[Colour, int]:
+        """Return which colour answers a connection, and under which generation."""
+        since = self.cloud.clock.elapsed - self.random.choice(self.delays)
+        routes = [known for at, known in self.cloud.written if at <= since][-1]
+        return self.random.choices(list(routes.weights), list(routes.weights.values()))[0], routes.generation
+
+
 class FakeFront:
-    """Answers to users, from the routes and the colours. For the live domain the answers of ``script`` come first."""
+    """Answers to users, from the routes and the colours. For the live domain the answers of ``script`` come first.
+
+    With ``edges``, written routes reach the users one location after the other.
+    """
 
     def __init__(self, cloud: FakeCloud) -> None:
         self.cloud = cloud
         self.script: list[Answer] = []
+        self.edges: Edges | None = None
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
         with self.cloud.call("ask"):
@@ -316,7 +341,8 @@ class FakeFront:
 
     def _live(self) -> Answer:
         routes = self.cloud.routes
-        return self._of(routes.live, routes.live, routes.generation)
+        colour, generation = self.edges.connect() if self.edges else (routes.live, routes.generation)
+        return self._of(colour, colour, generation)
 
     def _of(self, side_of: Colour, colour: Colour | None, generation: int | None) -> Answer:
         side = self.cloud.sides[side_of]
