@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import product
-from urllib.parse import quote, quote_plus
-from xml.sax.saxutils import quoteattr
+
+from verification.redaction.spellings import encodings, parts, spellings
 
 MARK = "[redacted]"
 # A shorter secret is replaced as a whole word only; "abc" is part of too many words.
 _SHORT = 6
-# Lines of a multi-line secret, such as a key; shorter lines are only its frame.
-_LONG = 20
 _FIELDS = (
     "password|passwd|passphrase|passcode|pwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
     "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
@@ -46,7 +40,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Authorization: … of a header block, to the end of the line or of the quotes around it
     (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*)(?![ \t\"']|{_VARIABLE})[^\r\n\"']+", re.I), rf"\1{MARK}"),
     # <password>…</password>
-    (re.compile(rf"(<(?:\w+:)?(?:{_FIELDS})(?:\s[^<>]*)?>)(?!{_VARIABLE})[^<\r\n]+", re.I), rf"\1{MARK}"),
+    (
+        re.compile(rf"(<(?:\w+:)?(?:{_FIELDS}|pass|pin|otp|credentials?)(?:\s[^<>]*)?>)(?!{_VARIABLE})[^<\r\n]+", re.I),
+        rf"\1{MARK}",
+    ),
     (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*", re.I), rf"\1{MARK}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), MARK),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
@@ -59,7 +56,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 # Most texts have no part that any match of a pattern must have, so that most patterns need not be tried. A part may be in any case.
 _PAIRED = ":=,"
 """A pair of a name and a value has one of these characters."""
-_TELLING = ("key", "token", "secret", "auth", "passw", "passph", "passc", "pwd", "jwt", "session", "cookie")
+_TELLING = ("key", "token", "secret", "auth", "pass", "pwd", "pin", "otp", "credential", "jwt", "session", "cookie")
 """Every name of a secret has one of these parts."""
 _NAMED: tuple[str, ...] = ()
 """In place of a part: one of ``_TELLING`` and one of ``_PAIRED``."""
@@ -77,11 +74,14 @@ _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 _SECRET_WORDS = frozenset(
     {
         *("key", "token", "secret", "secrets", "auth", "authorization", "password", "passwords", "session"),
-        *("passphrase", "passcode", "pwd", "jwt", "cookie", "cookies"),
+        *("passphrase", "passcode", "pass", "pwd", "pin", "otp", "credential", "credentials"),
+        *("jwt", "cookie", "cookies"),
     }
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
+# A header of CORS; its value is "true".
+_ORDINARY = frozenset({"access-control-allow-credentials"})
 _RUN_TOGETHER = frozenset(
     {
         "apikey",
@@ -121,12 +121,12 @@ def hide_fields(names: Iterable[str]) -> None:
 def is_secret_name(name: str) -> bool:
     """Return whether a header or field of this name holds a secret: one of its whole words says so, in any case and spelling.
 
-    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author`` and ``monkey`` do not. Neither does the name of an exception:
+    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author``, ``monkey`` and ``passed`` do not. Neither does the name of an exception:
     after ``KeyError`` stands the name that was missing, which the reader needs.
     """
     if name.lower() in _PRIVATE_FIELDS:
         return True
-    if _EXCEPTION.fullmatch(name):
+    if _EXCEPTION.fullmatch(name) or name.lower() in _ORDINARY:
         return False
     words = [word.lower() for word in _WORD.findall(name)]
     return not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words)
@@ -168,9 +168,9 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str], before: Redactor | None = None) -> None:
         """``before``: a redactor whose secrets are known as well, so that learning one more token does not prepare all of them again."""
-        known = {part for secret in secrets for part in _parts(secret)}
-        forms = {form for secret in known if len(secret) >= _SHORT for form in _encodings(secret)}
-        words = {form for secret in known if len(secret) < _SHORT for form in _spellings(secret)}
+        known = {part for secret in secrets for part in parts(secret)}
+        forms = {form for secret in known if len(secret) >= _SHORT for form in encodings(secret)}
+        words = {form for secret in known if len(secret) < _SHORT for form in spellings(secret)}
         self._cleaned: dict[tuple[int, str], str] = {}
         self._forms: frozenset[str] = frozenset(forms | (before._forms if before else frozenset()))
         self._words: frozenset[str] = frozenset(words | (before._words if before else frozenset()))
@@ -244,71 +244,3 @@ class LearningRedactor:
 
 def _longest_first(form: str) -> tuple[int, str]:
     return -len(form), form
-
-
-def _spellings(secret: str) -> set[str]:
-    """Return the secret as it is written in a text, a URL, a JSON or HTML document, and a Python literal."""
-    urls = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    lower = {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), url) for url in urls}
-    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    twice = {json.dumps(form)[1:-1] for form in escaped}
-    pages = {page for form in (secret, *escaped) for page in _in_a_page(form)}
-    other = {
-        form for characters, made in _OTHER_ESCAPES for one in escaped for form in (_escaped(one, characters, made),)
-    }
-    again = {quote(url, safe="") for url in (*urls, *lower, *escaped)}
-    return {secret, *urls, *lower, *again, *escaped, *twice, *other, *pages, repr(secret.encode())[2:-1]}
-
-
-# Characters that other languages' writers of JSON and HTML escape, although they need not, and how: PHP, Go, Gson, .NET, Go's HTML.
-_OTHER_ESCAPES: tuple[tuple[str, str], ...] = (
-    ("/", "\\/"),
-    ("<>&", "\\u{:04x}"),
-    ("<>&='", "\\u{:04x}"),
-    ("<>&'+`", "\\u{:04X}"),
-    ("<>&'\"+", "&#{};"),
-)
-
-
-def _escaped(text: str, characters: str, made: str) -> str:
-    return "".join(made.format(ord(one)) if one in characters else one for one in text)
-
-
-def _in_a_page(text: str) -> set[str]:
-    """Return the text as Python, the template engine and the XML library escape it."""
-    templates = html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
-    attribute = html.escape(text, quote=False).replace('"', "&quot;")
-    return {html.escape(text), html.escape(text, quote=False), templates, attribute, quoteattr(text)[1:-1]}
-
-
-def _parts(secret: str) -> set[str]:
-    """Return the secret, and the longer lines of a secret with several lines: output is cleaned line by line."""
-    lines = [line.strip() for line in secret.splitlines()]
-    return {
-        part for part in (secret, *(line for line in lines if len(lines) > 1 and len(line) > _LONG)) if part.strip()
-    }
-
-
-def _encodings(secret: str) -> set[str]:
-    """Return the spellings, hex, and base64 at each of the three offsets that the secret can have in a longer text ("user:password")."""
-    forms = _spellings(secret)
-    raw = secret.encode()
-    forms |= {raw.hex(), raw.hex().upper()}
-    for inner, offset in product(_nested(secret), range(3)):
-        padded = b"\0" * offset + inner.encode()
-        first = -(-offset * 8 // 6)  # earlier characters hold bits of the text before the secret
-        whole = len(padded) * 8 // 6  # later characters hold bits of the text after it
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            forms.add(encode(padded).decode()[first:whole])
-    return forms
-
-
-def _nested(secret: str) -> set[str]:
-    """Return the forms that the secret has in a text that is encoded in base64 as a whole: in JSON, a form or a URL."""
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(secret, safe=""),
-        quote_plus(secret),
-    }
