@@ -7,10 +7,9 @@ import re
 import httpx
 
 from verification.http.text_body import text_of
-from verification.redaction.redactor import Redactor
+from verification.redaction.excerpt import excerpt
 
 _LONGEST = 100
-_REDACTOR = Redactor(())
 _SOURCES = r"(?:py|js|mjs|ts|go|java|kt|rb|php|cs|rs)"
 _BODY: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
@@ -62,6 +61,5 @@ def leaks(response: httpx.Response) -> list[str]:
 
 
 def _show(text: str) -> str:
-    """Return the text on one line, redacted first and then cut: half a secret would not be recognised."""
-    line = " ".join(_REDACTOR.clean(text).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    """Return the beginning of the text on one line, without secrets."""
+    return " ".join(excerpt(text, _LONGEST).split())

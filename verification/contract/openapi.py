@@ -20,7 +20,8 @@ from verification.contract.servers import normal
 from verification.http.client import curl_for
 from verification.http.json_body import json_value
 from verification.http.text_body import text_of
-from verification.redaction.redactor import Redactor, is_secret_name
+from verification.redaction.excerpt import excerpt
+from verification.redaction.redactor import is_secret_name
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -32,7 +33,6 @@ PROBLEM = "application/problem+json"
 _BODILESS = (204, 205, 304)
 _LONGEST_VALUE = 120
 _MOST_LISTED = 30
-_REDACTOR = Redactor(())
 
 
 class ContractViolation(AssertionError):
@@ -257,12 +257,10 @@ def explain(error: ValidationError) -> tuple[str, str]:
 def show(value: object) -> str:
     """Return a short text without secrets: only the names of an object's fields."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(map(str, value)) or 'no fields'}"[:_LONGEST_VALUE]
+        return excerpt(f"an object with {', '.join(map(str, value)) or 'no fields'}", _LONGEST_VALUE)
     if isinstance(value, list):
         return f"an array of {len(value)}"
-    # Redacted before it is cut: half a token is no longer recognised as one.
-    text = _REDACTOR.clean(json.dumps(value, ensure_ascii=False, default=str))
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+    return excerpt(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)
 
 
 def violation(

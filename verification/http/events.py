@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from verification.redaction.redactor import Redactor
+from verification.redaction.excerpt import excerpt
 
 CONTENT_TYPE = "text/event-stream"
 _LONGEST = 120
@@ -66,6 +66,4 @@ def _headers(given: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _shown(text: str) -> str:
-    # Redacted before it is cut: half a token is no longer recognised as one.
-    clean = Redactor(()).clean(text)
-    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
+    return excerpt(text, _LONGEST)

@@ -23,13 +23,13 @@ from typing import Any, Protocol
 from verification.http.json_body import json_value
 from verification.journeys.model import Expectation, Health
 from verification.journeys.patterns import PatternTooSlow, finds
-from verification.redaction.redactor import Redactor, is_secret_name
+from verification.redaction.excerpt import excerpt
+from verification.redaction.redactor import is_secret_name
 
 OPERATORS = ("absent", "contains", "equals", "greater", "length", "less", "matches", "type")
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _LONGEST = 120
 NOT_JSON = "the body is not JSON"
-_REDACTOR = Redactor(())
 _ABSENT = object()
 # RFC 9535's singular queries without its rarer spellings: $, then .name, ['name'] or [0].
 _PATH = re.compile(r"""\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\["([^"]+)"\]|\[(-?\d+)\]""")
@@ -394,12 +394,10 @@ def _same(wanted: Any, got: Any) -> bool:
 def _shown(value: Any) -> str:
     """Return a value of an answer for a message; of an object only the names, because a field can hold a secret."""
     if isinstance(value, Mapping):
-        return f"an object with {', '.join(map(str, value)) or 'no fields'}"[:_LONGEST]
+        return excerpt(f"an object with {', '.join(map(str, value)) or 'no fields'}", _LONGEST)
     return f"an array of {len(value)}" if isinstance(value, list) else show(value)
 
 
 def show(value: Any) -> str:
     """Return a JSON value for a message, without secrets, cut to one short line."""
-    # Redacted before it is cut: half a token is no longer recognised as one.
-    text = _REDACTOR.clean(json.dumps(value, ensure_ascii=False, default=str))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return excerpt(json.dumps(value, ensure_ascii=False, default=str), _LONGEST)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 
 from verification.redaction.spellings import encodings, parts, spellings
 
@@ -23,34 +23,41 @@ _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-
 # A variable in place of a secret in a command that is shown: "Bearer $TOKEN" must stay readable.
 _VARIABLE = r"(?:Bearer )?\$[A-Z_]+\b"
 
+# Each pattern takes a time that grows with the length of the text and not faster, whatever the text: services write it. So no
+# pattern may begin again inside a run of characters that it reads, and nothing that was read is given back (``++``, ``*+``).
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # JSON in JSON: \"password\": \"…\"
     (
-        re.compile(rf'(\\+["\'](?:{_FIELDS})\\+["\']\s*:\s*\\+["\'])(?!{_VARIABLE})(?:(?!\\+["\']).)*', re.I),
+        re.compile(
+            rf'((?<!\\)\\++["\'](?:{_FIELDS})\\++["\']\s*+:\s*+\\++["\'])(?!{_VARIABLE})(?:[^\\\n]|\\++(?!["\']))*+',
+            re.I,
+        ),
         rf"\1{MARK}",
     ),
     # "password": "…", 'password': '…', password="…"; also the last one of a text that was cut off
-    (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*[:=]\s*b?")(?!{_VARIABLE})(?:[^"\\\r\n]|\\.)*', re.I), rf"\1{MARK}"),
-    (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*[:=]\s*b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*", re.I), rf"\1{MARK}"),
+    (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*+[:=]\s*+b?")(?!{_VARIABLE})(?:[^"\\\r\n]|\\.)*+', re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*+[:=]\s*+b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # password=… of a form or a query
-    (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE})[^\s&;,\"'<>)\]]+", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE})[^\s&;,\"'<>)\]]++", re.I), rf"\1{MARK}"),
     # 'Authorization': 'Bearer …', (b'cookie', b'…')
-    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*[:,]\s*b?\")(?!{_VARIABLE})(?:[^\"\\\r\n]|\\.)*", re.I), rf"\1{MARK}"),
-    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*[:,]\s*b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?\")(?!{_VARIABLE})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # Authorization: … of a header block, to the end of the line or of the quotes around it
-    (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*)(?![ \t\"']|{_VARIABLE})[^\r\n\"']+", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*+)(?![\"']|{_VARIABLE})[^\r\n\"']++", re.I), rf"\1{MARK}"),
     # <password>…</password>
     (
-        re.compile(rf"(<(?:\w+:)?(?:{_FIELDS}|pass|pin|otp|credentials?)(?:\s[^<>]*)?>)(?!{_VARIABLE})[^<\r\n]+", re.I),
+        re.compile(
+            rf"(<(?:\w++:)?(?:{_FIELDS}|pass|pin|otp|credentials?)(?:\s[^<>]*+)?>)(?!{_VARIABLE})[^<\r\n]++", re.I
+        ),
         rf"\1{MARK}",
     ),
-    (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*", re.I), rf"\1{MARK}"),
-    (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), MARK),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
+    (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}+=*+", re.I), rf"\1{MARK}"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?"), MARK),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
     # pytest shortens a long value to its beginning and its end.
-    (re.compile(r"(\[redacted\])\.\.\.[\w./+=-]+"), r"\1"),
+    (re.compile(r"(\[redacted\])\.\.\.[\w./+=-]++"), r"\1"),
     # user:password@ of a URL; the greedy part ends at the last @ before the path
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"'<>]*:)[^\s/\"'<>]+(?=@)", re.I), rf"\1{MARK}"),
+    (re.compile(r"((?<=[A-Za-z0-9+.-])://[^\s/@:\"'<>]*+:)[^\s/\"'<>]+(?=@)"), rf"\1{MARK}"),
 )
 
 # Most texts have no part that any match of a pattern must have, so that most patterns need not be tried. A part may be in any case.
@@ -95,19 +102,26 @@ _RUN_TOGETHER = frozenset(
         "secretkey",
     }
 )
-# "name": "value" and name = 'value'; (b"name", b"value") of an HTTP library; a header's line with a hyphen in its name; a query's ?name=value.
+# A name is read backwards from the sign after it, and a longer one only in its end: a pattern that began with the name would
+# try each part of "a-b-c-…" anew.
+_LONGEST_NAME = 128
+_NAME_BACKWARDS = re.compile(r"[\w-]*+")
+_HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
+# After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
 _QUOTED_PAIR = re.compile(
-    rf"""(?P<head>(?P<name>\b[A-Za-z][\w-]*)(?P<slash>\\*)["']?\s*[:=]\s*b?(?P=slash)(?P<quote>["']))(?!{_VARIABLE})"""
-    r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*)"""
+    rf"""(?P<head>(?<=[\w-])(?P<slash>\\{{0,31}}+)["']?\s*+[:=]\s*+b?(?P=slash)(?P<quote>["']))(?!{_VARIABLE})"""
+    r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
+# (b"name", b"value") of an HTTP library.
 _PAIR_OF_HTTP = re.compile(
-    rf"""(?P<head>\(b?["'](?P<name>[\w-]+)["'],\s*b?(?P<quote>["']))(?!{_VARIABLE})"""
-    r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*)"""
+    rf"""(?P<head>\(b?["'](?P<name>[\w-]++)["'],\s*+b?(?P<quote>["']))(?!{_VARIABLE})"""
+    r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
-_HEADER_LINE = re.compile(
-    rf"(?P<head>(?P<name>\b[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+):[ \t]*)(?![ \t\"'\[]|{_VARIABLE})(?P<value>[^\r\n\"']+)"
-)
-_QUERY = re.compile(rf"(?P<head>[?&](?P<name>[\w-]+)=)(?!{_VARIABLE})(?P<value>[^\s&;,\"'<>)\]]+)")
+# After the name in a header's line, whose name has a hyphen; and a query's ?name=.
+_HEADER_LINE = re.compile(rf"(?<=[A-Za-z0-9]):[ \t]*+(?![\"'\[]|{_VARIABLE})")
+_HEADER_VALUE = re.compile(r"[^\r\n\"']*+")
+_QUERY = re.compile(rf"[?&](?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
+_QUERY_VALUE = re.compile(r"[^\s&;,\"'<>)\]]*+")
 
 
 _PRIVATE_FIELDS: set[str] = set()
@@ -124,8 +138,11 @@ def is_secret_name(name: str) -> bool:
     ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author``, ``monkey`` and ``passed`` do not. Neither does the name of an exception:
     after ``KeyError`` stands the name that was missing, which the reader needs.
     """
-    if name.lower() in _PRIVATE_FIELDS:
-        return True
+    return name.lower() in _PRIVATE_FIELDS or _says_secret(name[-_LONGEST_NAME:])
+
+
+@lru_cache(maxsize=4096)
+def _says_secret(name: str) -> bool:
     if _EXCEPTION.fullmatch(name) or name.lower() in _ORDINARY:
         return False
     words = [word.lower() for word in _WORD.findall(name)]
@@ -136,13 +153,52 @@ def is_secret_name(name: str) -> bool:
 _DEEPEST = 3
 
 
-def _hide_by_name(found: re.Match[str], depth: int = 1) -> str:
-    if is_secret_name(found["name"]):
+def _name_before(text: str, end: int, backwards: re.Pattern[str] = _NAME_BACKWARDS) -> str:
+    """Return the name that ends at this position, without hyphens before it; of a very long name the end."""
+    found = backwards.match(text[max(0, end - _LONGEST_NAME) : end][::-1])
+    return found[0][::-1].lstrip("-") if found else ""
+
+
+def _hide_pair_of_http(found: re.Match[str]) -> str:
+    return _hide_value(found, found["name"], 1)
+
+
+def _hide_quoted_pair(found: re.Match[str], depth: int = 1) -> str:
+    return _hide_value(found, _name_before(found.string, found.start()), depth)
+
+
+def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
+    if is_secret_name(name):
         return found["head"] + MARK
     if depth == _DEEPEST or len(found["value"]) < _SHORT:
         return found[0]
     # The value of a pair that is not secret may itself hold secret pairs.
-    return found["head"] + _QUOTED_PAIR.sub(partial(_hide_by_name, depth=depth + 1), found["value"])
+    return found["head"] + _QUOTED_PAIR.sub(partial(_hide_quoted_pair, depth=depth + 1), found["value"])
+
+
+def _is_secret_header(found: re.Match[str]) -> bool:
+    name = _name_before(found.string, found.start(), _HEADER_BACKWARDS)
+    return "-" in name and is_secret_name(name)
+
+
+def _is_secret_in_a_query(found: re.Match[str]) -> bool:
+    return is_secret_name(found["name"])
+
+
+def _hide_after(
+    signs: re.Pattern[str], is_secret: Callable[[re.Match[str]], bool], value: re.Pattern[str], text: str
+) -> str:
+    """Return the text with each value hidden that follows the sign of a secret name; another value may hold such a sign itself."""
+    pieces: list[str] = []
+    done = 0
+    for sign in signs.finditer(text):
+        if sign.start() < done or not is_secret(sign):
+            continue
+        found = value.match(text, sign.end())
+        if found is not None and found.end() > sign.end():
+            pieces += [text[done : sign.end()], MARK]
+            done = found.end()
+    return "".join([*pieces, text[done:]])
 
 
 # Names of variables that hold a secret, unless their ending says that they hold its location.
@@ -203,8 +259,9 @@ class Redactor:
                 text = pattern.sub(replacement, text)
                 lowered = text.lower()  # the mark may be new in it
         if named:
-            for pairs in (_QUOTED_PAIR, _PAIR_OF_HTTP, _HEADER_LINE, _QUERY):
-                text = pairs.sub(_hide_by_name, text)
+            text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
+            text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
+            text = _hide_after(_QUERY, _is_secret_in_a_query, _QUERY_VALUE, text)
         return text
 
     def _found(self, text: str) -> list[str]:
