@@ -117,13 +117,12 @@ class Journal:
             )
 
     def _add(self, kind: str, data: Mapping[str, Any]) -> Record:
-        cleaned: dict[str, Any] = json.loads(self.clean(json.dumps(data, default=str)))
         body = {
             "seq": len(self._lines) + 1,
             "time": self._clock.now().isoformat(timespec="milliseconds"),
             "actor": self.actor,
             "kind": kind,
-            **cleaned,
+            **cleaned(data, self.clean),
             "prev": self.head,
         }
         line = {**body, "hash": line_hash(body)}
@@ -184,6 +183,33 @@ def _spelled(record: Record) -> str:
     """Return the line of a record in its only valid spelling."""
     own = {"seq": record.seq, "time": record.time, "actor": record.actor, "kind": record.kind}
     return json.dumps({**own, **record.data, "prev": record.prev, "hash": record.hash}) + "\n"
+
+
+def cleaned(data: Mapping[str, Any], clean: Callable[[str], str]) -> dict[str, Any]:
+    """Return a line's data as JSON has it, without secrets.
+
+    The whole is cleaned at once, so that the name of a field counts. A text with the beginning of a secret and no end, such
+    as a key that was cut off, can take the end of the JSON with it; then each part is cleaned alone.
+    """
+    return _cleaned_pairs(json.loads(json.dumps(data, default=str)), clean)
+
+
+def _cleaned_pairs(pairs: dict[str, Any], clean: Callable[[str], str]) -> dict[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(clean(json.dumps(pairs)))
+        if isinstance(found, dict) and len(found) == len(pairs):
+            return found
+    if len(pairs) > 1:
+        return {name: one for part in pairs.items() for name, one in _cleaned_pairs(dict([part]), clean).items()}
+    return {clean(name): _cleaned_alone(value, clean) for name, value in pairs.items()}
+
+
+def _cleaned_alone(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return _cleaned_pairs(value, clean)
+    return [_cleaned_alone(one, clean) for one in value] if isinstance(value, list) else value
 
 
 def record_of(line: Mapping[str, Any]) -> Record:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import JournalBroken, JournalUnwritable
+from deployment.evidence.data import details
+from deployment.evidence.data.details import Details
 from deployment.evidence.journal import FIRST, Journal, read
 from tests.deployment.fakes import FakeClock
+from verification.redaction.redactor import Redactor
 
 
 @pytest.fixture
@@ -121,3 +124,23 @@ def test_secrets_are_cleaned_before_they_are_written(tmp_path: Path) -> None:
     record = journal.append("logs", lines=["password=hunter2"], nested={"deep": ["hunter2"]})
     assert record.data == {"lines": ["password=***"], "nested": {"deep": ["***"]}}
     assert b"hunter2" not in journal.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text", ["-----BEGIN PRIVATE KEY-----\ncanary", "password='canary", 'say "X-Auth-Token: canary"']
+)
+def test_a_line_with_a_secret_without_its_end_is_written(tmp_path: Path, text: str) -> None:
+    journal = Journal(tmp_path / "audit.jsonl", "actor", FakeClock(), Redactor(()).clean)
+    journal.append("failed", reason=text, after=["a text", 1], answer={"text": text, "token": "canary"})
+    (record,) = read(journal.path)
+    assert "canary" not in str(record.data)
+    assert record.data["after"] == ["a text", 1]
+    assert "[redacted]" in record.data["reason"]
+
+
+@pytest.mark.parametrize("text", ["-----BEGIN PRIVATE KEY-----\ncanary", "password='canary"])
+def test_a_detail_with_a_secret_without_its_end_is_not_lost(tmp_path: Path, text: str) -> None:
+    Details(tmp_path / "details.jsonl", Redactor(()).clean).add("check", message=text, gate="auth")
+    (line,) = details.read(tmp_path / "details.jsonl")
+    assert line["gate"] == "auth"
+    assert "canary" not in str(line)

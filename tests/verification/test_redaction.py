@@ -253,3 +253,24 @@ def test_a_secret_field_in_a_text_in_a_field_is_hidden() -> None:
     text = str({"body": json.dumps({"x-my-auth": "canary-1", "text": json.dumps({"Api-Key": "canary-2"})})})
     assert "canary" not in Redactor(()).clean(text)
     assert "x-my-auth" in Redactor(()).clean(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'say "X-Auth-Token: canary" twice',
+        "say 'Authorization: Basic canary' twice",
+        'curl -H "Cookie: a=canary" http://x',
+        'say "password=canary" twice',
+        'GET "/x?token=canary" twice',
+        'SmokeUser(email="a", password="canary")',
+        'postgres "redis://:canary@host" twice',
+        "X-Auth-Token: canary\nnext",
+    ],
+)
+def test_a_json_document_is_valid_after_redaction_of_a_quoted_secret(text: str) -> None:
+    """The journal cleans its lines as JSON: each must be readable afterwards."""
+    for one in (text, json.dumps({"inner": text})):
+        cleaned = Redactor(()).clean(json.dumps({"reason": one}))
+        assert "canary" not in cleaned
+        assert MARK in json.loads(cleaned)["reason"]

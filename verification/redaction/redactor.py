@@ -23,6 +23,10 @@ _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-
 # A variable in place of a secret in a command that is shown: "Bearer $TOKEN" must stay readable.
 _VARIABLE = r"(?:Bearer )?\$[A-Z_]+\b"
 
+# Values without quotes around them. A backslash before a quote is not a part of them: in JSON it belongs to the quote.
+_WORD_OF_A_QUERY = r"(?:[^\s\\&;,\"'<>)\]]|\\++(?![\"']))"
+_REST_OF_A_LINE = r"(?:[^\r\n\\\"']|\\++(?![\"']))"
+
 # Each pattern takes a time that grows with the length of the text and not faster, whatever the text: services write it. So no
 # pattern may begin again inside a run of characters that it reads, and nothing that was read is given back (``++``, ``*+``).
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -38,12 +42,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*+[:=]\s*+b?")(?!{_VARIABLE})(?:[^"\\\r\n]|\\.)*+', re.I), rf"\1{MARK}"),
     (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*+[:=]\s*+b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # password=… of a form or a query
-    (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE})[^\s&;,\"'<>)\]]++", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE}){_WORD_OF_A_QUERY}++", re.I), rf"\1{MARK}"),
     # 'Authorization': 'Bearer …', (b'cookie', b'…')
     (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?\")(?!{_VARIABLE})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # Authorization: … of a header block, to the end of the line or of the quotes around it
-    (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*+)(?![\"']|{_VARIABLE})[^\r\n\"']++", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*+)(?![\"']|{_VARIABLE}){_REST_OF_A_LINE}++", re.I), rf"\1{MARK}"),
     # <password>…</password>
     (
         re.compile(
@@ -109,7 +113,7 @@ _NAME_BACKWARDS = re.compile(r"[\w-]*+")
 _HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
 # After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
 _QUOTED_PAIR = re.compile(
-    rf"""(?P<head>(?<=[\w-])(?P<slash>\\{{0,31}}+)["']?\s*+[:=]\s*+b?(?P=slash)(?P<quote>["']))(?!{_VARIABLE})"""
+    rf"""(?P<head>(?<=[\w-])\\{{0,31}}+["']?\s*+[:=]\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_VARIABLE})"""
     r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
 # (b"name", b"value") of an HTTP library.
@@ -119,9 +123,9 @@ _PAIR_OF_HTTP = re.compile(
 )
 # After the name in a header's line, whose name has a hyphen; and a query's ?name=.
 _HEADER_LINE = re.compile(rf"(?<=[A-Za-z0-9]):[ \t]*+(?![\"'\[]|{_VARIABLE})")
-_HEADER_VALUE = re.compile(r"[^\r\n\"']*+")
+_HEADER_VALUE = re.compile(rf"{_REST_OF_A_LINE}*+")
 _QUERY = re.compile(rf"[?&](?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
-_QUERY_VALUE = re.compile(r"[^\s&;,\"'<>)\]]*+")
+_QUERY_VALUE = re.compile(rf"{_WORD_OF_A_QUERY}*+")
 
 
 _PRIVATE_FIELDS: set[str] = set()

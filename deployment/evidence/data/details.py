@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deployment.evidence.journal import cleaned
+
 DETAILS_FILE = "details.jsonl"
 """Exists while a run works; ``data.json`` contains its lines and replaces it."""
 
@@ -35,7 +37,7 @@ class Details:
 
     def add(self, kind: str, **data: Any) -> None:
         """Append one line."""
-        line = self._clean(json.dumps({"kind": kind, **data}, default=str, separators=(",", ":")))
+        line = json.dumps(cleaned({"kind": kind, **data}, self._clean), separators=(",", ":"))
         with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
