@@ -244,8 +244,7 @@ class Session:
         else:
             response = ask_alone(client, request.method, request.path, request.headers, request.body)
             found = credentials(session, request, Received(response))
-        if found.token is not None:
-            self.learn(found.token)
+        self.learn(*found.secrets)
         return found
 
     def signed_in(self) -> SignedIn:

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from verification.http.json_body import json_value
 from verification.journeys.model import Expectation, Health
 from verification.journeys.patterns import PatternTooSlow, finds
+from verification.redaction.cookies import expected_cookie, without_values
 from verification.redaction.excerpt import excerpt
 from verification.redaction.redactor import is_secret_name
 
@@ -229,6 +230,16 @@ class _Mismatch:
 
 
 def _header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mismatch]:
+    found = _any_header_mismatches(name, wanted, got)
+    if name.lower() == "set-cookie":
+        shown = "missing" if got is None else without_values(got)
+        found = (replace(one, text=f"{one.where} is {shown}, expected {expected_cookie(wanted)}") for one in found)
+    elif is_secret_name(name):
+        found = map(_hidden, found)
+    yield from found
+
+
+def _any_header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mismatch]:
     where, shown = f"header {name}", "missing" if got is None else show(got)
     if wanted is None:
         if got is not None:

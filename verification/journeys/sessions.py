@@ -39,6 +39,13 @@ class Credentials:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token: str | None = field(default=None, repr=False)
     lasts_s: float = float("inf")
+    cookies: tuple[str, ...] = field(default=(), repr=False)
+    """The values of the session's cookies: the token of such a session is all of them, with their names."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that no output may show."""
+        return self.cookies if self.token is None else (self.token, *self.cookies)
 
 
 def account_of(user: Any) -> Mapping[str, str]:
@@ -89,7 +96,7 @@ def credentials(session: Session, prepared: Prepared, answer: Answer) -> Credent
         if not pairs:
             raise NotSignedIn(asked, "the answer sets no cookie")
         text = "; ".join(f"{name}={value}" for name, value in pairs.items())
-        return Credentials({"Cookie": text}, text, _lasts(session, answer))
+        return Credentials({"Cookie": text}, text, _lasts(session, answer), tuple(pairs.values()))
     try:
         token = find(session.token or "$.access_token", answer)
     except NotCaptured as problem:

@@ -91,6 +91,7 @@ _SECRET_WORDS = frozenset(
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
+_SECRET_WORDS_OF_A_QUERY = frozenset({"signature", "sig"})
 # A header of CORS; its value is "true".
 _ORDINARY = frozenset({"access-control-allow-credentials"})
 _RUN_TOGETHER = frozenset(
@@ -124,7 +125,7 @@ _PAIR_OF_HTTP = re.compile(
 # After the name in a header's line, whose name has a hyphen; and a query's ?name=.
 _HEADER_LINE = re.compile(rf"(?<=[A-Za-z0-9]):[ \t]*+(?![\"'\[]|{_VARIABLE})")
 _HEADER_VALUE = re.compile(rf"{_REST_OF_A_LINE}*+")
-_QUERY = re.compile(rf"[?&](?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
+_QUERY = re.compile(rf"(?:[?&#](?:amp;)?|\\u0026)(?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
 _QUERY_VALUE = re.compile(rf"{_WORD_OF_A_QUERY}*+")
 
 
@@ -186,7 +187,10 @@ def _is_secret_header(found: re.Match[str]) -> bool:
 
 
 def _is_secret_in_a_query(found: re.Match[str]) -> bool:
-    return is_secret_name(found["name"])
+    name = found["name"]
+    # Words of a signed URL, and OAuth's code; elsewhere they name ordinary values.
+    signs = not _SECRET_WORDS_OF_A_QUERY.isdisjoint(word.lower() for word in _WORD.findall(name[-_LONGEST_NAME:]))
+    return signs or name.lower() == "code" or is_secret_name(name)
 
 
 def _hide_after(
@@ -262,10 +266,11 @@ class Redactor:
             if named if needed is _NAMED else whole or all(one in lowered for one in needed):
                 text = pattern.sub(replacement, text)
                 lowered = text.lower()  # the mark may be new in it
+        if "=" in text:
+            text = _hide_after(_QUERY, _is_secret_in_a_query, _QUERY_VALUE, text)
         if named:
             text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
-            text = _hide_after(_QUERY, _is_secret_in_a_query, _QUERY_VALUE, text)
         return text
 
     def _found(self, text: str) -> list[str]:

@@ -302,8 +302,8 @@ class _Runner:
                 made = ask_alone(client, request.method, request.path, request.headers, request.body)
                 answer: Received = Received(made)
                 found = credentials(session, request, answer)
-            if found.token is not None:
-                self._learn(found.token)
+            for secret in found.secrets:
+                self._learn(secret)
             self._sessions[key] = found.headers
         return self._sessions[key]
 

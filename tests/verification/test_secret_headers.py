@@ -1,0 +1,101 @@
+"""Messages about headers that hold a secret, and the cookies and queries in other texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.verification.test_journeys import Answer, answer
+from verification.journeys.expectations import problems
+from verification.journeys.model import Expectation, Request, Session, Step
+from verification.journeys.placeholders import Values
+from verification.journeys.sessions import credentials, sign_in_request
+from verification.redaction.redactor import LearningRedactor, Redactor
+
+
+def problem(name: str, wanted: Any, got: str | None) -> str:
+    """Return the one message about a header."""
+    headers = httpx.Headers({} if got is None else {name: got})
+    (found,) = problems(Expectation((200,), headers={name: wanted}), Answer(200, b"", headers))
+    return found
+
+
+@pytest.mark.parametrize("name", ["X-Auth-Token", "Authorization", "X-Api-Key", "x-otp"])
+@pytest.mark.parametrize("wanted", [None, "canary-other", {"matches": "^canary-[a-f]+$"}])
+def test_the_value_of_a_header_with_a_secret_name_is_hidden(name: str, wanted: Any) -> None:
+    assert problem(name, wanted, "canary-1") == f"header {name} is not what was expected (hidden)"
+    if wanted is not None:
+        assert problem(name, wanted, None) == f"header {name} is missing (hidden)"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "shown"),
+    [
+        (
+            {"matches": "HttpOnly"},
+            "SESSION=canary-1; Path=/; Secure",
+            "is SESSION=[redacted]; Path=/; Secure, expected what matches HttpOnly",
+        ),
+        (
+            {"matches": "SameSite=(Lax|Strict)"},
+            "a=canary-1; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=canary=2==; HttpOnly; note=canary",
+            "is a=[redacted]; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=[redacted]; HttpOnly, "
+            "expected what matches SameSite=(Lax|Strict)",
+        ),
+        ({"matches": "^SESSION=canary"}, "x=canary", "is x=[redacted], expected what matches (hidden)"),
+        ("sid=canary-2; Secure", "canary", "is (hidden), expected sid=[redacted]; Secure"),
+        (None, "sid=canary", "is sid=[redacted], expected none"),
+        ({"matches": "HttpOnly"}, None, "is missing, expected what matches HttpOnly"),
+    ],
+)
+def test_a_cookie_is_named_with_its_attributes_and_without_its_value(wanted: Any, got: str | None, shown: str) -> None:
+    for name in ("Set-Cookie", "set-cookie"):
+        assert problem(name, wanted, got) == f"header {name} {shown}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?X-Amz-Credential=canary&X-Amz-Signature=canary",
+        "?state=1&amp;code=canary",
+        "?sv=2024&sig=canary%3D",
+        "?Signature=canary&Key-Pair-Id=canary",
+        "?next=/y?code=canary",
+        "#code=canary&x_sig=canary",
+    ],
+)
+def test_the_secret_in_a_location_is_hidden(query: str) -> None:
+    found = problem("Location", "/home", f"https://a.example/cb{query}")
+    assert "canary" not in found
+    assert "https://a.example/cb" in found
+
+
+@pytest.mark.parametrize(
+    "text", ["?country_code=DE", "?design=1", "?status_code=404&signal=x", "code=7", "exit code=7"]
+)
+def test_ordinary_values_of_a_query_stay(text: str) -> None:
+    assert Redactor(()).clean(text) == text
+
+
+@pytest.mark.parametrize("cookie", ["SESSION", "connect.sid"])
+def test_each_cookie_of_a_session_is_learnt(cookie: str) -> None:
+    sign_in = Step("in", "POST /login", Request("POST", "/login"), Expectation((200,)))
+    session = Session("web", "cookie", sign_in)
+    asked = sign_in_request(session, Values({}, "run-1"))
+    assert asked is not None
+    headers = httpx.Headers([("set-cookie", "a=1"), ("set-cookie", f"{cookie}=canary-12345678; HttpOnly")])
+    found = credentials(session, asked, Answer(200, b"{}", headers))
+    redactor = LearningRedactor({})
+    redactor.learn(*found.secrets)
+    assert redactor.clean(f"the id canary-12345678 of {cookie}") == f"the id [redacted] of {cookie}"
+    assert "canary" not in repr(found)
+
+
+def test_a_session_without_a_secret_has_none_to_learn() -> None:
+    sign_in = Step("in", "POST /login", Request("POST", "/login"), Expectation((200,)))
+    session = Session("api", "bearer", sign_in)
+    asked = sign_in_request(session, Values({}, "run-1"))
+    assert asked is not None
+    assert credentials(session, asked, answer(200, {"access_token": "t"})).secrets == ("t",)
