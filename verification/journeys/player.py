@@ -17,8 +17,8 @@ from verification.journeys.expectations import Answer, NotCaptured, capturable, 
 from verification.journeys.ledger import Entry
 from verification.journeys.model import Expectation, Journey, Request, Step
 from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in, spelt
+from verification.redaction.spellings import SAFE_IN_A_PATH
 
-_IN_A_PATH = "/%:@!$&'()*+,;=~-._?#"
 _CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -70,7 +70,7 @@ def _path(request: Request, values: Values) -> str:
     if "://" in path:  # a captured Location may be a whole URL; the request still goes to the colour under test
         parts = urlsplit(path)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    path = quote(path, safe=_IN_A_PATH)
+    path = quote(path, safe=SAFE_IN_A_PATH)
     if not request.query:
         return path
     return f"{path}{'&' if '?' in path else '?'}{urlencode(_texts(values.fill(request.query)))}"

@@ -12,11 +12,24 @@ from xml.sax.saxutils import quoteattr
 
 # Lines of a multi-line secret, such as a key; shorter lines are only its frame.
 _LONG = 20
+SAFE_IN_A_PATH = "/%:@!$&'()*+,;=~-._?#"
+"""The characters that the path of a journey's or a check's request keeps; all others but letters and digits are encoded."""
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+# What different writers of URLs keep: Python's quote with and without the slash, the framework's paths, httpx's paths and
+# queries, and httpx's form of the framework's paths.
+_SAFE_IN_URLS = (
+    "/",
+    "",
+    SAFE_IN_A_PATH,
+    re.sub('["#<>?`{}]', "", _PRINTABLE),
+    re.sub('["#<>]', "", _PRINTABLE),
+    re.sub("[?#]", "", SAFE_IN_A_PATH),
+)
 
 
 def spellings(secret: str) -> set[str]:
     """Return the secret as it is written in a text, a URL, a JSON or HTML document, a shell command, and a Python literal."""
-    urls = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    urls = {quote_plus(secret), *(quote(secret, safe=safe) for safe in _SAFE_IN_URLS)}
     lower = {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), url) for url in urls}
     escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     twice = {json.dumps(form)[1:-1] for form in escaped}
@@ -25,8 +38,9 @@ def spellings(secret: str) -> set[str]:
         form for characters, made in _OTHER_ESCAPES for one in escaped for form in (_escaped(one, characters, made),)
     }
     again = {quote(url, safe="") for url in (*urls, *lower, *escaped)}
-    commands = {command for form in (secret, *escaped, *urls, *lower) for command in _in_a_command(form)}
+    commands = {command for form in (secret, *escaped) for command in _in_a_command(form)}
     shown = {form for command in commands for form in (json.dumps(command)[1:-1], *_in_a_page(command))}
+    commands |= {command for url in (*urls, *lower) for command in _in_a_command(url)}
     others = {*again, *twice, *other, *pages, *commands, *shown, repr(secret.encode())[2:-1]}
     return {secret, *urls, *lower, *escaped, *others}
 
