@@ -108,14 +108,15 @@ class Ledger:
         ``known_secrets`` are never written, nor values of ``private_fields``.
         """
         self._descriptor = -1
-        if path is None:
-            return
-        with suppress(OSError):  # the run may have ended, and removed the file
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        # Also without a file: messages about answers hide these values.
         self._redactor = LearningRedactor()
         self.learn(*known_secrets)
         hide_fields(private_fields)
         self._needed: dict[str, frozenset[str]] = {}
+        if path is None:
+            return
+        with suppress(OSError):  # the run may have ended, and removed the file
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def entry(self, journey: Journey) -> Entry:
         """Return the entry of a new play of a journey."""

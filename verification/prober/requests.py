@@ -11,7 +11,7 @@ from functools import partial
 from verification.journeys.expectations import Answer, version_of
 from verification.journeys.ledger import Ledger
 from verification.journeys.model import Journey
-from verification.journeys.placeholders import Values, names_in
+from verification.journeys.placeholders import Values, names_in, secret_values
 from verification.journeys.player import Play, Prepared, judge, prepare
 from verification.journeys.sessions import account_of
 from verification.prober.config import ProberConfig
@@ -82,7 +82,7 @@ class Script:
                 return 1
             return max(1, MOST_WRITTEN // writing) if journey.writes else config.max_in_flight
 
-        secrets = [] if config.user is None else [config.user.password]
+        secrets = [*secret_values(config.service.variables), *([] if config.user is None else [config.user.password])]
         ledger = Ledger(config.ledger, secrets, config.service.private_fields)
         self._tracks = tuple(
             Track(one, values, None if one.session is None else sessions[one.session], most_open(one), ledger)

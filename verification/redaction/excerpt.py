@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from verification.redaction.redactor import Redactor
+from verification.redaction.redactor import clean_for_all
 
-_CLEAN = Redactor(()).clean
 # A token, a key or a cookie's value has none of these characters.
 _BOUNDARIES = " \t\r\n,;\"'{}[]()<>&"
 # No more of a text is cleaned: an answer can have 16 MB, and a message shows a hundred characters.
@@ -14,11 +13,11 @@ _READ = 8192
 def excerpt(text: str, longest: int) -> str:
     """Return the text without secrets, at most ``longest`` characters long; a text that was cut ends with "…".
 
-    The text is cleaned before it is cut: half a secret has no shape. It is cut between two words, so that no first part of
-    a secret stays that only another process knows, or that is learnt later.
+    The text is cleaned before it is cut, with every secret that this process knows: no redactor recognises half a secret.
+    It is cut between two words, so that no first part of a token stays that only another process knows, or that is learnt later.
     """
     read = _whole_words(text, _READ)
-    cleaned = _CLEAN(read)
+    cleaned = clean_for_all(read)
     if len(cleaned) <= longest and len(read) == len(text):
         return cleaned
     return _whole_words(cleaned, longest - 1) + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 
@@ -253,8 +254,7 @@ class Redactor:
         return found
 
     def _clean(self, text: str) -> str:
-        if found := self._found(text):
-            text = re.sub("|".join(found), MARK, text)
+        text = self.hide_known(text)
         lowered, whole = (
             text.lower(),
             not text.isascii(),
@@ -273,6 +273,11 @@ class Redactor:
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
         return text
 
+    def hide_known(self, text: str) -> str:
+        """Return the text with each known secret replaced; the shape of no other text is looked at."""
+        found = self._found(text)
+        return re.sub("|".join(found), MARK, text) if found else text
+
     def _found(self, text: str) -> list[str]:
         """Return patterns for the known secrets that occur in the text: to compile a pattern of all of them takes longer than to use it."""
         forms = sorted((form for form in self._forms if form in text), key=_longest_first)
@@ -288,12 +293,17 @@ class Redactor:
 
 
 class LearningRedactor:
-    """A redactor that learns further secrets. It knows those of the process's environment from the start."""
+    """A redactor that learns further secrets. It knows those of the process's environment from the start.
+
+    ``clean_for_all`` uses the secrets of every such redactor of the process, as long as it exists.
+    """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._learning = threading.Lock()
         self._known = set(secrets_in(os.environ if environment is None else environment))
         self._redactor = Redactor(self._known)
+        with _REGISTERING:
+            _REDACTORS.add(self)
 
     def learn(self, *secrets: str) -> None:
         """Hide these values from now on. Values of fewer than 8 characters are ignored: they are part of too many other words."""
@@ -306,6 +316,24 @@ class LearningRedactor:
     def clean(self, text: str) -> str:
         """Return the text without secrets."""
         return self._redactor.clean(text)
+
+    def hide_known(self, text: str) -> str:
+        """Return the text without the secrets that were learnt."""
+        return self._redactor.hide_known(text)
+
+
+_REDACTORS: weakref.WeakSet[LearningRedactor] = weakref.WeakSet()
+_REGISTERING = threading.Lock()
+_SHAPES = Redactor(())
+
+
+def clean_for_all(text: str) -> str:
+    """Return the text without secrets, for code that has no redactor of its own: it knows what any redactor of the process learnt."""
+    with _REGISTERING:
+        redactors = list(_REDACTORS)
+    for one in redactors:
+        text = one.hide_known(text)
+    return _SHAPES.clean(text)
 
 
 def _longest_first(form: str) -> tuple[int, str]:

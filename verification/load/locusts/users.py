@@ -25,7 +25,7 @@ from verification.journeys.issuers import IssuedHeaders, TokenNotIssued
 from verification.journeys.ledger import Ledger
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Service, Session
-from verification.journeys.placeholders import Values
+from verification.journeys.placeholders import Values, secret_values
 from verification.journeys.player import Play, Prepared, prepare
 from verification.journeys.sessions import Credentials, NotSignedIn, credentials, sign_in_request, without_request
 from verification.load.model import journeys_of
@@ -60,8 +60,8 @@ def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first:
     SmokeUser.network_timeout = SmokeUser.connection_timeout = plan["timeout_s"]
     _know_loopback(urlsplit(plan["base_url"]).hostname or "")
     ROUTE[:] = [Route.from_json(plan["route"])] if plan.get("route") else []
-    passwords = [account["password"] for account in accounts]
-    LEDGER[:] = [Ledger(plan.get("ledger"), passwords, service.private_fields)]
+    secrets = [*secret_values(service.variables), *(account["password"] for account in accounts)]
+    LEDGER[:] = [Ledger(plan.get("ledger"), secrets, service.private_fields)]
     planned.set()
 
 
