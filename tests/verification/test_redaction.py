@@ -274,3 +274,13 @@ def test_a_json_document_is_valid_after_redaction_of_a_quoted_secret(text: str) 
         cleaned = Redactor(()).clean(json.dumps({"reason": one}))
         assert "canary" not in cleaned
         assert MARK in json.loads(cleaned)["reason"]
+
+
+@pytest.mark.parametrize(
+    "text", ["password='canary", "{'X-Auth-Token': 'canary", "(b'Cookie', b'canary", "my_key = 'canary"]
+)
+def test_a_cleaned_text_hides_nothing_of_a_document_that_quotes_it(text: str) -> None:
+    """A run's files are made from the clean journal and cleaned once more."""
+    document = json.dumps({"reason": Redactor(()).clean(text), "next": "it's ordinary"})
+    assert "canary" not in document
+    assert Redactor(()).clean(document) == document

@@ -23,6 +23,9 @@ _FIELDS = (
 _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-security-token"
 # A variable in place of a secret in a command that is shown: "Bearer $TOKEN" must stay readable.
 _VARIABLE = r"(?:Bearer )?\$[A-Z_]+\b"
+# After a quote also the mark itself: in a page "password='[redacted]", whose last quote is missing, must not hide everything up
+# to the next quote.
+_SHOWN = rf"{_VARIABLE}|\[redacted\](?:[\"'\\]|\Z)"
 
 # Values without quotes around them. A backslash before a quote is not a part of them: in JSON it belongs to the quote.
 _WORD_OF_A_QUERY = r"(?:[^\s\\&;,\"'<>)\]]|\\++(?![\"']))"
@@ -40,13 +43,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MARK}",
     ),
     # "password": "…", 'password': '…', password="…"; also the last one of a text that was cut off
-    (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*+[:=]\s*+b?")(?!{_VARIABLE})(?:[^"\\\r\n]|\\.)*+', re.I), rf"\1{MARK}"),
-    (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*+[:=]\s*+b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*+[:=]\s*+b?")(?!{_SHOWN})(?:[^"\\\r\n]|\\.)*+', re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*+[:=]\s*+b?')(?!{_SHOWN})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # password=… of a form or a query
     (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE}){_WORD_OF_A_QUERY}++", re.I), rf"\1{MARK}"),
     # 'Authorization': 'Bearer …', (b'cookie', b'…')
-    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?\")(?!{_VARIABLE})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
-    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?\")(?!{_SHOWN})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?')(?!{_SHOWN})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # Authorization: … of a header block, to the end of the line or of the quotes around it
     (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*+)(?![\"']|{_VARIABLE}){_REST_OF_A_LINE}++", re.I), rf"\1{MARK}"),
     # <password>…</password>
@@ -115,12 +118,12 @@ _NAME_BACKWARDS = re.compile(r"[\w-]*+")
 _HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
 # After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
 _QUOTED_PAIR = re.compile(
-    rf"""(?P<head>(?<=[\w-])\\{{0,31}}+["']?\s*+[:=]\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_VARIABLE})"""
+    rf"""(?P<head>(?<=[\w-])\\{{0,31}}+["']?\s*+[:=]\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
 # (b"name", b"value") of an HTTP library.
 _PAIR_OF_HTTP = re.compile(
-    rf"""(?P<head>\(b?["'](?P<name>[\w-]++)["'],\s*+b?(?P<quote>["']))(?!{_VARIABLE})"""
+    rf"""(?P<head>\(b?["'](?P<name>[\w-]++)["'],\s*+b?(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
 # After the name in a header's line, whose name has a hyphen; and a query's ?name=.
