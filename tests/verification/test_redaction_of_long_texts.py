@@ -40,6 +40,21 @@ def test_a_long_text_is_cleaned_in_a_time_that_grows_with_its_length(unit: str, 
     assert run(clean_repeated(unit, size)) == "False"
 
 
+@pytest.mark.parametrize(("begin", "unit"), [("File ", "\\"), ("", "-/")])
+def test_leaks_are_looked_for_in_a_time_that_grows_with_the_length(begin: str, unit: str) -> None:
+    text = f"{begin!r} + {unit!r} * {300_000 // len(unit)} + ' Werkzeug'"
+    program = (
+        f"import httpx\nfrom verification.contract.leaks import leaks\nprint(leaks(httpx.Response(500, text={text})))"
+    )
+    assert "Werkzeug" in run(program)
+
+
+@pytest.mark.parametrize("text", ["'\\x9b' * 200_000 + 'm' * 200_000", "'\\x9d' * 400_000", "'\\x90' * 400_000"])
+def test_control_characters_are_removed_in_a_time_that_grows_with_the_length(text: str) -> None:
+    program = f"from verification.redaction.printable import printable\nprint(printable({text} + 'end').isprintable())"
+    assert run(program) == "True"
+
+
 @pytest.mark.parametrize("module", ["verification.journeys.expectations", "verification.contract.openapi"])
 def test_only_the_beginning_of_an_answer_is_cleaned_for_a_message(module: str) -> None:
     """An answer can have 16 MB."""

@@ -11,11 +11,12 @@ from verification.redaction.excerpt import excerpt
 
 _LONGEST = 100
 _SOURCES = r"(?:py|js|mjs|ts|go|java|kt|rb|php|cs|rs)"
+# No pattern may begin again inside a run of characters that it reads: the body is the service's, and can have 16 MB.
 _BODY: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "a stack trace",
         re.compile(
-            r"Traceback \(most recent call last\)|\bFile [\"'\\]+[^\"']+[\"'\\]+, line \d+"
+            r"Traceback \(most recent call last\)|\bFile \\*+[\"'][^\"']++[\"'], line \d+"
             rf"|\bat [\w.$<>]+ ?\([^()\s]+:\d+(?::\d+)?\)|goroutine \d+ \[|[\w/-]\.{_SOURCES}:\d+\b"
         ),
     ),
@@ -34,7 +35,7 @@ _BODY: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "a path of the server",
         re.compile(
-            rf"(?<![\w:/.])/(?:[\w.-]+/)+[\w-]+\.{_SOURCES}\b"
+            rf"(?<![\w:/.-])/(?:[\w.-]++/)+[\w-]++\.{_SOURCES}\b"
             r"|(?<![\w:/.])/(?:usr|home|root|srv|opt|var|tmp|etc)/[\w./-]+|\b[A-Z]:\\+[\w.-]+\\"
         ),
     ),

@@ -10,9 +10,12 @@ import re
 # A whole sequence if it can be recognised, so that its remains do not disturb the text: CSI, OSC and the other strings, then
 # any other escape. An escape character that begins none of them is removed as a control character.
 _SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
-    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]*(?:\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x90\x98\x9c\x9e\x9f\n]*(?:\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
 )
+# Of sequences inside sequences, only so many are removed whole, or a long text of them would take hours; of any deeper one the
+# control characters are removed and the rest is shown.
+_DEEPEST = 8
 # C0 and C1 without line feed and tab, and the characters that change the direction of writing.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _RETURN = re.compile(r"\r\n?")
@@ -28,8 +31,10 @@ def printable(text: str) -> str:
     if text.isprintable():  # of one line, and none of its characters is a control character
         return text
     text = _RETURN.sub("\n", text)
-    while (shorter := _SEQUENCE.sub("", text)) != text:  # the text around a sequence may form another one
-        text = shorter
+    for _ in range(_DEEPEST):  # the text around a sequence may form another one
+        text, before = _SEQUENCE.sub("", text), text
+        if text == before:
+            break
     return _CONTROL.sub("", text)
 
 
