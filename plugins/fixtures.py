@@ -120,12 +120,12 @@ class Session:
         found = contract_of(self.settings)
         if found is None:
             raise pytest.UsageError("suites/service.yaml names no contract: add `contract: FILE`, its OpenAPI document")
-        return found
+        return found.at(self._config.option.base_url, self._config.option.live_url)
 
     def _exchanged(self, exchange: Exchange) -> None:
-        contract, name = contract_of(self.settings), None
-        if contract is not None and exchange.status is not None:
-            name = answer_of(contract, exchange.method, exchange.path, exchange.status)
+        name = None
+        if self.service.contract is not None and exchange.status is not None:
+            name = answer_of(self.contract, exchange.method, exchange.path, exchange.status)
         self.recorder.exchanged(exchange, name)
 
     @cached_property

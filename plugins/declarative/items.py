@@ -42,10 +42,11 @@ class _Side:
 
 @dataclass(frozen=True)
 class Played:
-    """A check that was played: what is wrong with it (None: it passed), and its values."""
+    """A check that was played: what is wrong with it (None: it passed), its values, and its warnings."""
 
     problem: str | None
     measured: tuple[Measurement, ...]
+    warned: tuple[str, ...] = ()
 
 
 class Ahead(Protocol):
@@ -81,6 +82,8 @@ class Declared:
             played = cast("Played", result.get())
         for one in played.measured:
             deployment.recorder.measured(one)
+        for text in played.warned:
+            deployment.recorder.warned(text)
         if played.problem is not None:
             pytest.fail(played.problem, pytrace=False)  # a traceback would show only this framework's code
 
@@ -114,17 +117,17 @@ class Declared:
 
     def play(self, deployment: Session, sides: Sequence[_Side], given: Mapping[str, Any], turn: Turn) -> Played:
         """Play the check. Raises what a sign-in raises."""
-        check, measured = self.check, list[Measurement]()
+        check, measured, warned = self.check, list[Measurement](), list[str]()
         case, user = given.get("case", check.cases[0]), given.get("smoke_user")
         problem = None
         values = deployment.values(user)  # of both colours, which get the same request
         try:
-            answers = [self._on(side, case, deployment, user, (turn, measured, values)) for side in sides]
+            answers = [self._on(side, case, deployment, user, (turn, measured, warned, values)) for side in sides]
             if check.on == BOTH and (found := list(differences(check, *answers))):
                 problem = "\n".join(found)
         except CheckFailed as failure:
             problem = str(failure)
-        return Played(problem, tuple(measured))
+        return Played(problem, tuple(measured), tuple(dict.fromkeys(warned)))
 
     def _on(
         self,
@@ -132,9 +135,9 @@ class Declared:
         case: Case,
         deployment: Session,
         user: SmokeUser | None,
-        run: tuple[Turn, list[Measurement], Values],
+        run: tuple[Turn, list[Measurement], list[str], Values],
     ) -> list[httpx.Response]:
-        turn, measured, values = run
+        turn, measured, warned, values = run
         contract = None if deployment.service.contract is None else deployment.contract
         where = "" if self.check.on == CANDIDATE else f" on {side.name}"
         written: list[httpx.Response] = []
@@ -152,7 +155,7 @@ class Declared:
 
         with own_cookies(side.client):
             try:
-                asker = Asker(side.client, contract, headers, answered, turn, second)
+                asker = Asker(side.client, contract, headers, answered, turn, second, warned.append)
                 return asker.play(self.check, case, values)
             finally:
                 for response in written:

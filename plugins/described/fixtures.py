@@ -10,6 +10,7 @@ import pytest
 
 from plugins.fixtures import Session
 from verification.contract.openapi import Contract, ContractViolation, violation
+from verification.contract.uncompared import uncompared
 from verification.http.client import Received, curl_for
 from verification.http.cookies import ask_alone
 from verification.journeys.accounts import SmokeUser
@@ -114,7 +115,7 @@ class Player:
         problem = play.learn(prepared, Received(response))
         if problem is not None:
             return f"{where}: {problem}\n  again: {curl_for(response.request)}"
-        return self.undocumented(response, where)
+        return self.undocumented(response, where, prepared.step)
 
     def _not_swept(self, play: Play, side: Side, headers: Mapping[str, str]) -> str | None:
         """Return why ``sweep`` does not find the data that the journey wrote, None if it does, or if nothing is to be found."""
@@ -136,10 +137,15 @@ class Player:
             "it after a killed run; correct request, items, where or capture in suites/service.yaml"
         )
 
-    def undocumented(self, response: httpx.Response, where: str) -> str | None:
-        """Return how an answer differs from the contract, None if it does not, or if the contract does not have the operation."""
-        request = response.request
-        if self.contract is None or self.contract.operation_of(request) is None:
+    def undocumented(self, response: httpx.Response, where: str, step: Step) -> str | None:
+        """Return how an answer differs from the contract, None if it does not.
+
+        If the contract does not have the operation, the report has a warning. A step with ``contract: false`` is not compared.
+        """
+        if self.contract is None or not step.expect.contract:
+            return None
+        if (warning := uncompared(self.contract, response.request, step.request.path)) is not None:
+            self.deployment.recorder.warned(warning)
             return None
         try:
             self.contract.check(response)
@@ -159,7 +165,7 @@ class Player:
         where = f"{prepared.method} {prepared.path}"
         if problem is not None:
             raise JourneyFailed(f"{where}: {problem}\n  again: {curl_for(response.request)}")
-        if (undocumented := self.undocumented(response, where)) is not None:
+        if (undocumented := self.undocumented(response, where, step)) is not None:
             raise JourneyFailed(undocumented)
         return response
 

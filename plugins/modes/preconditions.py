@@ -17,6 +17,7 @@ from plugins.modes.settings_checks import (
     load_can_use,
     load_has_journeys,
     load_is_possible,
+    requests_are_documented,
     secrets_have_values,
     service_is_described,
     shares_can_be_judged,
@@ -40,6 +41,7 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     service_is_described(settings)
     secrets_have_values(settings, of_environment=options.base_url is None)
     coverage_is_possible(settings)
+    requests_are_documented(settings, options.base_url)
     if options.target is not None:
         shares_can_be_judged(settings)
     if options.load or options.target is not None:

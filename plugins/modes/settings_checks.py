@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from deployment import strategy
 from deployment.errors import Refused, SettingsError
@@ -111,3 +112,22 @@ def coverage_is_possible(settings: Settings) -> None:
         raise SettingsError(
             f"gates.endpoints.cover: {error}", hint="`python scripts/deploy.py coverage` lists the documented answers."
         ) from None
+
+
+def requests_are_documented(settings: Settings, base_url: str | None) -> None:
+    """Raise SettingsError if no answer to the description, or to one of its journeys, would be compared with the contract."""
+    from infrastructure.description import contract_of, service_of  # see above
+    from verification.declarative.demands import undescribed
+
+    contract, service = contract_of(settings), service_of(settings)
+    if contract is None:
+        return
+    base = "" if base_url is None else urlsplit(base_url).path.rstrip("/")
+    found = undescribed(service, contract.at(base_url), base)
+    if found is not None:
+        part, request = found
+        raise SettingsError(
+            f"{settings.service_file.name}: {service.contract} has no operation for any request of {part}, such as {request}",
+            hint="Correct the requests, or `paths` and `servers` of the contract, so that answers are compared with it; if it leaves "
+            "a request out on purpose, write `contract: false` into the expect of that request.",
+        )

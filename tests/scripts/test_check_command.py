@@ -49,6 +49,46 @@ def test_a_failure_says_what_was_asked_expected_and_answered(ours: Path, notes: 
     ]
 
 
+def test_a_request_that_the_contract_does_not_have_is_named(ours: Path, notes: Notes) -> None:
+    described = ours / "suites/service.yaml"
+    described.write_text(described.read_text().replace("service: notes", "service: notes\ncontract: c.yaml"))
+    (ours / "suites/c.yaml").write_text(
+        "openapi: 3.1.0\ninfo: {title: notes, version: '1'}\n"
+        "paths: {/readiness: {get: {responses: {'200': {description: ready}}}}}\n"
+    )
+    result = ask("suites/notes/first.yaml::it is ready", "--against", notes.url)
+    assert result.exit_code == 0, result.output
+    warning, passed = result.output.splitlines()
+    assert warning == (
+        "warning: suites/notes/first.yaml::it is ready: not compared with the contract: GET /ready is none of its operations; "
+        "nearest: GET /readiness; correct the request or the contract, or write `contract: false` into its expect"
+    )
+    assert passed.startswith("passed: suites/notes/first.yaml::it is ready")
+    own = "    request: GET /ready\n    expect: {status: 200"
+    (ours / "suites/notes/first.yaml").write_text(CHECKS.replace(own, own + ", contract: false", 1))
+    assert "warning" not in ask("suites/notes/first.yaml::it is ready", "--against", notes.url).output
+
+
+@pytest.mark.parametrize("path", ["/ready", "/health"])
+def test_a_contract_is_compared_behind_the_path_of_an_address(ours: Path, notes: Notes, path: str) -> None:
+    described = ours / "suites/service.yaml"
+    described.write_text(described.read_text().replace("service: notes", "service: notes\ncontract: c.yaml"))
+    (ours / "suites/c.yaml").write_text(
+        "openapi: 3.1.0\ninfo: {title: notes, version: '1'}\n"
+        f"paths: {{{path}: {{get: {{responses: {{'204': {{description: nothing}}}}}}}}}}\n"
+    )
+    (ours / "suites/notes/own.yaml").write_text(
+        "checks:\n  - {name: up, request: GET /ready, expect: {status: [200, 401]}}\n"
+    )
+    result = ask("suites/notes/own.yaml::up", "--against", f"{notes.url}/api")
+    if path == "/ready":
+        assert result.exit_code == 1, result.output
+        assert "expected status 204" in result.output
+    else:
+        assert result.exit_code == 0, result.output
+        assert "nearest: GET /health" in result.output
+
+
 def test_a_name_without_its_parameters_means_each(ours: Path, notes: Notes) -> None:
     result = ask("suites/notes/first.yaml::it is a teapot", "--against", notes.url)
     assert result.output.count("failed: ") == 2

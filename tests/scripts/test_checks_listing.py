@@ -147,3 +147,21 @@ def test_the_table_has_no_empty_columns(project: Path) -> None:
 def test_a_project_without_checks_has_an_empty_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "collected", lambda _: [])
     assert run("checks").output.splitlines() == ["0 checks"]
+
+
+def test_requests_that_the_contract_does_not_have_are_named(project: Path) -> None:
+    described = project / "suites/service.yaml"
+    described.write_text(described.read_text().replace("service: notes", "service: notes\ncontract: c.yaml"))
+    paths = {"/files/{name}": ("put", "get", "delete"), "/notes/{id}": ("get", "put", "delete"), "/notes": ("post",)}
+    every = {
+        path: {one: {"responses": {"200": {"description": "ok"}}} for one in methods} for path, methods in paths.items()
+    }
+    document = {"openapi": "3.1.0", "info": {"title": "notes", "version": "1"}, "paths": every}
+    (project / "suites/c.yaml").write_text(json.dumps(document))
+    result = run("checks", "--json")
+    assert len(json.loads(result.stdout)) == 3
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    text = "not compared with the contract: GET /ready is none of its operations; nearest: "
+    assert warnings[0].startswith(f"warning: service.yaml: health, health: {text}")
+    assert warnings[-1].startswith("warning: suites/notes/first.yaml:")
+    assert text in warnings[-1]

@@ -58,7 +58,8 @@ class Shop:
     """The server's state; ``orders`` holds tags by path, of notes as well. ``lose``: so many orders are taken in, but not answered.
 
     ``fail`` maps a path to a status. ``version`` is what the header X-Version says; ``only_with``: the header and value without
-    which a request is answered 503, as if it had reached another release. ``hosts``: the Host headers that came.
+    which a request is answered 503, as if it had reached another release. ``hosts``: the Host headers that came. ``base``: a path before
+    each path of the shop, which a gateway takes off.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class Shop:
         self.delete_fails = False
         self.fail: dict[str, int] = {}
         self.version = ""
+        self.base = ""
         self.only_with: tuple[str, str] | None = None
         self.hosts: set[str] = set()
         self._numbers = 0
@@ -113,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        shop, path = self.server.shop, urlsplit(self.path).path
+        shop = self.server.shop
+        path = urlsplit(self.path).path.removeprefix(shop.base)
         shop.seen.append(f"{self.command} {path}")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         pair = base64.b64encode(f"{USER['email']}:{USER['password']}".encode()).decode()

@@ -170,7 +170,7 @@ def test_requests_and_expectations_have_the_words_of_checks() -> None:
         name: checks[name] for name in ("request", "scalar", "part", "status", "header")
     }
     own, other = service["expect"]["properties"], checks["expect"]["properties"]
-    assert other.keys() - own.keys() == {"schema", "contract", "within_ms"}
+    assert other.keys() - own.keys() == {"schema", "within_ms"}
     assert {name: own[name] for name in own if name != "status"} == {
         name: other[name] for name in own if name != "status"
     }

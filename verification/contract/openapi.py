@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -42,6 +44,8 @@ class ContractViolation(AssertionError):
 class Contract:
     """A loaded document. Fields that the document does not name are allowed."""
 
+    _bases: tuple[str, ...] = ()
+
     def __init__(self, document_: Mapping[str, Any] | Node) -> None:
         root = document_ if isinstance(document_, Node) else document.in_memory(document_)
         self._schemas = Schemas(root)
@@ -49,6 +53,12 @@ class Contract:
         self._names = {name: self._schemas.add(place) for name, place in components(root).items()}
         self.schemas = tuple(self._names)
         self._schemas.complete()
+
+    def at(self, *addresses: str | None) -> Contract:
+        """Return the contract for requests to these addresses: their own paths before the paths of requests are not compared."""
+        found = copy(self)
+        found._bases = tuple(filter(None, (normal(urlsplit(one).path).rstrip("/") for one in addresses if one)))
+        return found
 
     @property
     def fields(self) -> frozenset[str]:
@@ -126,11 +136,20 @@ class Contract:
     def operation_for(self, method: str, path: str) -> Operation | None:
         """Return the operation of a request, concrete paths before templates; None if the document has none.
 
-        ``path`` may be percent-encoded, and begins with the path of a server if the document names one.
+        ``path`` may be percent-encoded, and begins with the path of a server if the document names one. The path of an address
+        that ``at`` was given may stand before it.
         """
-        wanted = normal(path)
-        fitting = (one for one in self.operations if one.method == method.upper() and one.pattern.fullmatch(wanted))
-        return next(fitting, None)
+        sent = normal(path)
+        behind = (sent.removeprefix(base) for base in self._bases if sent.startswith(f"{base}/"))
+        return next(
+            (
+                one
+                for wanted in (sent, *behind)
+                for one in self.operations
+                if one.method == method.upper() and one.pattern.fullmatch(wanted)
+            ),
+            None,
+        )
 
     def _known(self) -> str:
         known = sorted({f"{one.method} {one.path}" for one in self.operations})

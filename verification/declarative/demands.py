@@ -8,10 +8,12 @@ from contextlib import suppress
 import httpx
 
 from verification.contract.openapi import Contract
+from verification.contract.uncompared import may_be_compared, said
+from verification.contract.uncompared import nearest as nearest_operation
 from verification.declarative.checks import DeclaredCheck
 from verification.declarative.placeholder_rules import nearest
 from verification.http.cookies import ask_alone
-from verification.journeys.model import Session
+from verification.journeys.model import Service, Session, Step
 from verification.journeys.placeholders import SHORTEST_SECRET, variable
 from verification.redaction.redactor import is_secret_name
 
@@ -40,6 +42,58 @@ def unknown_sessions(checks: Sequence[DeclaredCheck], known: Mapping[str, Sessio
         if check.session is not None and check.session not in known:
             hint = nearest(check.session, known) or f"; there are {', '.join(known) or 'none'}"
             yield f"{check.place}: suites/service.yaml has no session {check.session!r} for check {check.name!r}{hint}"
+
+
+def uncompared_checks(checks: Sequence[DeclaredCheck], contract: Contract) -> Iterator[str]:
+    """Yield a sentence for each request of the checks that is no operation of the contract, unless it has ``contract: false``."""
+    for check in checks:
+        steps = [one.step for case in check.cases for one in (*case.steps, *case.undo)]
+        yield from (f"{check.place}: {said(contract, *_asked(step))}" for step in _outside(steps, contract))
+
+
+def uncompared_parts(service: Service, contract: Contract) -> Iterator[str]:
+    """Yield the same for each request of the description that is compared: of health, dependencies and journeys."""
+    for part, steps in _parts(service):
+        yield from (f"{part}, {step.name}: {said(contract, *_asked(step))}" for step in _outside(steps, contract))
+
+
+def undescribed(service: Service, contract: Contract, base: str = "") -> tuple[str, str] | None:
+    """Return a part of the description of which the contract has no request at all, and one of its requests with the nearest operation.
+
+    The part is the whole description or a journey; a journey that only asks for the health or a dependency may be outside.
+    ``base`` is the path of the address that is asked, without a slash at its end. None: no such part.
+    """
+    # Only an answer says which operation a path from a captured value is.
+    parts = [
+        (part, [step for step in steps if step.expect.contract and step.request.path.startswith("/")])
+        for part, steps in _parts(service)
+    ]
+    every = [step for _, steps in parts for step in steps]
+    asked_alone = {str(step.request) for step in (service.health.step, *filter(None, service.dependencies.values()))}
+    for part, steps in [("the description", every), *parts]:
+        apart = part == "the description" or not {str(step.request) for step in steps} <= asked_alone
+        if steps and apart and len(list(_outside(steps, contract, base))) == len(steps):
+            method, path = _asked(steps[0])
+            return part, f"{method} {path}{nearest_operation(contract, method, base + path)}"
+    return None
+
+
+def _parts(service: Service) -> Iterator[tuple[str, Sequence[Step]]]:
+    """Yield the parts of a description whose answers are compared with the contract, each with its requests."""
+    yield "health", [service.health.step]
+    yield from ((f"dependency {name}", [step]) for name, step in service.dependencies.items() if step is not None)
+    yield from ((f"journey {one.name}", [*one.steps, *one.undo]) for one in service.journeys)
+
+
+def _outside(steps: Sequence[Step], contract: Contract, base: str = "") -> Iterator[Step]:
+    for step in steps:
+        method, path = _asked(step)
+        if step.expect.contract and not may_be_compared(contract, method, base + path if path[0] == "/" else path):
+            yield step
+
+
+def _asked(step: Step) -> tuple[str, str]:
+    return step.request.method, step.request.path.partition("?")[0]
 
 
 def unusable_variables(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from verification.contract.openapi import Contract, ContractViolation, explain
+from verification.contract.uncompared import uncompared
 from verification.declarative import inline_schemas
 from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
@@ -36,12 +37,16 @@ def _ignore(name: str, response: httpx.Response, expect: Expectation) -> None:
     del name, response, expect
 
 
+def _silent(warning: str) -> None:
+    del warning
+
+
 @dataclass(frozen=True)
 class Asker:
     """Plays the steps of a case against one address.
 
     ``session`` holds the headers of the session, ``second`` those of the second account's. ``answered`` is called with the step's name, each step's last answer and its
-    expectation. ``turn`` paces the requests.
+    expectation. ``turn`` paces the requests. ``warn`` is called with a sentence about each request that the contract does not have.
     """
 
     client: httpx.Client
@@ -50,6 +55,7 @@ class Asker:
     answered: Callable[[str, httpx.Response, Expectation], None] = _ignore
     turn: Turn = field(default_factory=Turn)
     second: Mapping[str, str] = field(default_factory=dict, repr=False)
+    warn: Callable[[str], None] = _silent
 
     def play(self, check: DeclaredCheck, case: Case, values: Values) -> list[httpx.Response]:
         """Send every step and return the answers. Raise CheckFailed at the first unexpected one.
@@ -101,6 +107,10 @@ class Asker:
         begin = f"{check.file}:{declared.line}: {_named(declared)}{prepared.method} {prepared.path}"
         response, wrong = self._until(declared, prepared, begin, undo=undo)
         self.answered(declared.step.name, response, prepared.expect)
+        if self.contract is not None and prepared.expect.contract:
+            warning = uncompared(self.contract, response.request, declared.step.request.path)
+            if warning is not None:
+                self.warn(warning)
         if not wrong:
             try:
                 values.learn(capture(declared.step.capture, Received(response)))

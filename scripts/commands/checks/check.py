@@ -200,6 +200,7 @@ class _Runner:
         self._clients: dict[str, httpx.Client] = {}
         self._sessions: dict[tuple[str, str, SmokeUser | None], Mapping[str, str]] = {}
         self._answers: list[httpx.Response] = []  # of the case that is played
+        self._warned: list[str] = []
 
     def close(self) -> None:
         """Close all connections."""
@@ -216,7 +217,7 @@ class _Runner:
 
         roles = _roles(check, self._against)
         answers: list[list[httpx.Response]] = []
-        self._answers = []
+        self._answers, self._warned = [], []
         problem = None
         user = self._places.users[0] if check.has_session and self._places.users else None
         values = _values(user)  # of both colours, which get the same request
@@ -234,6 +235,8 @@ class _Runner:
             click.echo(f"note: runs skip {name} until {check.skip.until}: {check.skip.reason}")
         if check.severity == "advisory":
             click.echo(_advisory(name))
+        for text in dict.fromkeys(self._warned):
+            click.echo(f"warning: {name}: {text}")
         if problem is not None:
             click.echo(f"failed: {name} ({' and '.join(roles)})\n{problem}")
             return False
@@ -275,13 +278,15 @@ class _Runner:
             answers.append(response)
             self._answers.append(response)
 
+        contract = None if self._contract is None else self._contract.at(str(client.base_url))
+        asker = Asker(client, contract, headers, answered, second=second, warn=self._warned.append)
         with own_cookies(client):
             try:
-                return Asker(client, self._contract, headers, answered, second=second).play(check, case, values)
+                return asker.play(check, case, values)
             finally:
                 for response in answers:
-                    if self._contract is not None and not case.undo:
-                        clean_up(client, self._contract, response, headers, second)
+                    if contract is not None and not case.undo:
+                        clean_up(client, contract, response, headers, second)
 
     def _session(self, name: str | None, client: httpx.Client, user: SmokeUser | None) -> Mapping[str, str]:
         """Return the headers of a session. Raises NotSignedIn, ``httpx.TransportError``."""
@@ -347,12 +352,13 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
         shown_by_pytest = output.read_text(encoding="utf-8", errors="replace")
         results = list(_results(reports, shown))
         exempt, only_exempt = _exempt_checks(reports)
+        warned = list(_warnings(reports))
         refusal = _refusal(reports, shown, shown_by_pytest) if code in (REFUSED, NOTHING_COLLECTED) else None
     if code == NOTHING_COLLECTED:
         _refuse_forgotten(settings.project, shown)
     if refusal is not None:
         raise refusal
-    for note in exempt:
+    for note in [*exempt, *warned]:
         click.echo(note)
     for result in results:
         click.echo(result)
@@ -420,6 +426,16 @@ def _exempt_checks(reports: Path) -> tuple[list[str], bool]:
         notes = [_advisory(one["check"]) for one in exempt if one["severity"] == "advisory"]
         return notes, bool(exempt) and not any(gate["checks"] for gate in report["gates"])
     return [], False
+
+
+def _warnings(reports: Path) -> Iterator[str]:
+    """Yield the requests that the only run in ``reports`` did not compare with the contract."""
+    from verification.contract.uncompared import BEGINS
+
+    for file in reports.glob("[!l]*/audit.jsonl"):
+        records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        found = [one for one in records if one["kind"] == "warning" and one["text"].startswith(BEGINS)]
+        yield from (f"warning: {one['gate']}: {one['text']}" for one in found)
 
 
 def _advisory(name: str) -> str:

@@ -14,8 +14,11 @@ import click
 
 from deployment.project import Project
 from deployment.settings import Settings
+from infrastructure.description import contract_of, service_of
 from scripts.commands.checks.collected import SKIPPED, collected
 from verification import history
+from verification.declarative.checks import load
+from verification.declarative.demands import uncompared_checks, uncompared_parts
 from verification.history import History
 
 OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")
@@ -67,11 +70,26 @@ def run(settings: Settings, reports: Path, as_json: bool) -> int:
         )
         for one in listed
     ]
+    for text in _uncompared(settings, [one.check for one in listed]):
+        click.echo(f"warning: {text}", err=True)
     if as_json:
         click.echo(json.dumps([row.document() for row in rows], indent=2))
         return 0
     click.echo("\n".join([*_table([_line(row) for row in rows]), f"{len(rows)} checks"]))
     return 0
+
+
+def _uncompared(settings: Settings, checks: Sequence[str]) -> list[str]:
+    """Return a sentence for each request of the description and of the checks in YAML that the contract does not have."""
+    contract, root = contract_of(settings), settings.project.root
+    if contract is None:
+        return []
+    files = dict.fromkeys(check.partition("::")[0] for check in checks)
+    declared = [one for one in files if one.endswith((".yaml", ".yml")) and root / one != settings.service_file]
+    found = [f"{settings.service_file.name}: {text}" for text in uncompared_parts(service_of(settings), contract)]
+    for file in declared:
+        found += uncompared_checks(load(root / file, file, contract.schemas), contract)
+    return list(dict.fromkeys(found))
 
 
 def _line(row: _Row) -> tuple[str, ...]:
