@@ -223,17 +223,17 @@ class Tally:
         failed = ran - outcomes[CheckOutcome.PASSED]
         if rule.name in self.absent and not expected:
             return GateOutcome.ABSENT, self.absent[rule.name]
+        if failed:  # whether or not too few checks were collected
+            outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
+            return outcome, _first_failure(results_of)
         if expected < rule.min_checks:
             return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
-        if rule.name in self.harmed and not failed:
+        if rule.name in self.harmed:
             return GateOutcome.FAILED, self.harmed[rule.name]
         left_out = [self.not_asked[check] for check in results_of if check in self.not_asked]
         if expected == 0 or ran == 0:
             none = f"no check was asked: {left_out[0]}" if left_out else "no check ran"
             return GateOutcome.NOT_RUN, none if expected else None
-        if failed:
-            outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
-            return outcome, _first_failure(results_of)
         missing = [check for check, results in results_of.items() if not results and check not in self.not_asked]
         if lost := [check for check in missing if check in self.overdue]:
             return GateOutcome.ERROR, f"{len(lost)} of {expected} checks never reported, among them {lost[0]}"

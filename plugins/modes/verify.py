@@ -176,7 +176,7 @@ class VerifyMode:
         """Do nothing: a verification promotes nothing."""
 
     def conclude(self) -> None:
-        """Stop with the required gate that caused the failure; a selection of checks or the load gate may be missing."""
+        """Stop with the required gate that caused the failure; a selection of checks may be missing, and without ``--load`` the load gate."""
         run = self._run
         if run.stopped or run.refusal is not None:
             return
@@ -197,7 +197,8 @@ class VerifyMode:
             gate.name
         ):
             return True
-        return gate.outcome is GateOutcome.NOT_RUN and (self._run.options.partial or gate.name == "load")
+        options = self._run.options
+        return gate.outcome is GateOutcome.NOT_RUN and (options.partial or (gate.name == "load" and not options.load))
 
     def finalize(self) -> None:
         """Do nothing: a verification changes nothing that would have to be made final."""

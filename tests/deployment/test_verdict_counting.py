@@ -50,6 +50,17 @@ def harmed(*outcomes: CheckOutcome | None) -> Tally:
     return counted
 
 
+@pytest.mark.parametrize("outcomes", [(FAILED,), (PASSED, FAILED, None)])
+def test_a_failure_counts_before_the_number_of_checks(outcomes: tuple[CheckOutcome | None, ...]) -> None:
+    gate = tally(*outcomes).gate(replace(RULE, min_checks=4))
+    assert (gate.outcome, gate.failed) == (GateOutcome.FAILED, 1)
+    assert (gate.reason or "").endswith("said failed"), gate.reason
+    assert not_passed([gate]) == [gate]
+    assert tally(ERROR).gate(RULE).outcome is GateOutcome.ERROR
+    too_few = tally(PASSED).gate(RULE)
+    assert (too_few.outcome, too_few.reason) == (GateOutcome.NOT_RUN, "1 checks were collected, 2 are required")
+
+
 def test_a_gate_that_the_service_declares_absent_blocks_nothing_and_is_no_pass() -> None:
     declared = Tally()
     declared.declare_absent("redis", "shop declares that it has no Redis")

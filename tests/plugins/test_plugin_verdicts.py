@@ -309,3 +309,18 @@ def test_a_missing_gate_that_nothing_declares_absent_is_refused(project: Project
     outcome = project.run()
     assert outcome.code == 4
     assert "gate redis has 0 checks, but 1 are required" in outcome.output
+
+
+@pytest.mark.parametrize("check", ["assert False", "client.get('/health')"], ids=["fails", "passes"])
+def test_load_with_too_few_checks_is_excused_only_without_the_option(project: Project, check: str) -> None:
+    """The gate has one check, and the settings demand two."""
+    project.settings("[gates.load]\nmin_checks = 2")
+    project.suite("load", f"def test_load(client): {check}")
+    run = project.run(target=None)
+    assert (run.code, run.report["verdict"], run.gate("load")["outcome"]) == (0, "verified", "not_run"), run.output
+    run = project.run("--load", target=None)
+    assert (run.code, run.report["verdict"]) == (1, "failed"), run.output
+    fails = check == "assert False"
+    assert run.gate("load")["outcome"] == ("failed" if fails else "not_run")
+    reason = "load: test_load: " if fails else "load: 1 checks were collected, 2 are required"
+    assert run.report["reason"].startswith(reason)
