@@ -189,6 +189,11 @@ class Tally:
         checks = [check for check in self._counted(gate) if not self.results.get(check)]
         return bool(checks) and all(check in self.not_asked for check in checks)
 
+    def unreported(self) -> str | None:
+        """Return a check that counts for its gate, was not left out, and has no result; None if there is none."""
+        checks = (check for check in self.expected if check not in self.advisory and check not in self.not_asked)
+        return next((check for check in checks if not self.results.get(check)), None)
+
     def _counted(self, gate: str) -> list[str]:
         return [check for check, own in self.expected.items() if own == gate and check not in self.advisory]
 

@@ -176,7 +176,10 @@ class VerifyMode:
         """Do nothing: a verification promotes nothing."""
 
     def conclude(self) -> None:
-        """Stop with the required gate that caused the failure; a selection of checks may be missing, and without ``--load`` the load gate."""
+        """Stop with the required gate that caused the failure, or a check without a result.
+
+        Gates without a selected check may be missing, and without ``--load`` the load gate.
+        """
         run = self._run
         if run.stopped or run.refusal is not None:
             return
@@ -186,19 +189,22 @@ class VerifyMode:
         elif run.tally.faults:
             where, what = run.tally.faults[0]
             run.stop(Reason(where, what))
+        elif (check := run.tally.unreported()) is not None:
+            run.stop(Reason(run.tally.expected[check], f"{check} never ran, because pytest stopped before it"))
         elif run.tally.not_asked and not any(gate.outcome is GateOutcome.PASSED for gate in run.gates()):
             run.stop(Reason("verify", f"no gate passed: {next(iter(run.tally.not_asked.values()))}"))
         elif run.checks and not any(check.counts for check in run.checks):
             run.stop(Reason("verify", "no check ran that counts for a gate"))
 
     def _excused(self, gate: GateResult) -> bool:
-        """Return whether a gate may be missing, or may lack checks that this run could not ask."""
+        """Return whether a gate may be missing because none of its checks was selected, or may lack checks that could not be asked."""
         if gate.outcome in (GateOutcome.NOT_RUN, GateOutcome.INCOMPLETE) and self._run.tally.lacks_only_left_out(
             gate.name
         ):
             return True
         options = self._run.options
-        return gate.outcome is GateOutcome.NOT_RUN and (options.partial or (gate.name == "load" and not options.load))
+        none = gate.outcome is GateOutcome.NOT_RUN and not gate.checks
+        return none and (options.partial or (gate.name == "load" and not options.load))
 
     def finalize(self) -> None:
         """Do nothing: a verification changes nothing that would have to be made final."""

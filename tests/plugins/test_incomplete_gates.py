@@ -116,3 +116,44 @@ def test_journal_of_a_promotion_has_every_gate_before_the_bake_ends(project: Pro
     assert kinds.index(("outcome", "bake")) > max(i for i, (kind, _) in enumerate(kinds) if kind == "tally")
     (at_the_end,) = (line["gates"] for line in run.journal if line["kind"] == "gates")
     assert [one for one in run.journal if one["kind"] == "tally"][-1]["gates"] == at_the_end
+
+
+STOPS = """
+    import pytest
+
+    def test_first(client): assert client.get("/health").status_code == 200
+
+    @pytest.mark.advisory
+    def test_stops(client): assert False
+"""
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["-x", *(pytest.param(option, marks=pytest.mark.soak) for option in ("--maxfail=1", "--stepwise"))],
+)
+def test_a_selected_check_that_never_ran_fails_a_verification(project: Project, option: str) -> None:
+    """An advisory check fails nothing, but pytest stops at it, before the checks of the next gate."""
+    project.suite("endpoints", STOPS)
+    project.suite("privacy", "def test_other(client): assert client.get('/health').status_code == 200")
+    selected = ("suites/endpoints", "suites/privacy")
+    run = project.run(option, *selected, target=None)
+    assert (run.code, run.report["verdict"]) == (1, "failed"), run.output
+    assert run.report["reason"] == "privacy: no check ran"
+    assert run.gate("auth")["outcome"] == "not_run"
+    run = project.run(*selected, target=None)
+    assert (run.code, run.report["verdict"]) == (0, "verified"), run.output
+
+
+def test_a_check_of_a_gate_that_is_not_required_must_have_a_result(project: Project) -> None:
+    project.settings("[gates.zebra]\nrequired = false")
+    project.suite("endpoints", STOPS)
+    project.suite("zebra", "def test_other(client): assert client.get('/health').status_code == 200")
+    run = project.run("-x", "suites/endpoints", "suites/zebra", target=None)
+    assert run.code == 1, run.output
+    assert (
+        run.report["reason"]
+        == "zebra: suites/zebra/test_zebra.py::test_other never ran, because pytest stopped before it"
+    )
+    run = project.run("suites/endpoints", "suites/zebra", target=None)
+    assert run.code == 0, run.output
