@@ -34,9 +34,17 @@ def sessions(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
     return [(f"({name})", {"session": one}) for name, one in service.sessions.items() if one.kind != "none"]
 
 
+def _asked_about(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """Return the sessions about which the release can be asked: by a sign-in, or by a request that the session opens."""
+    found = [(one, one[1]["session"]) for one in sessions(service)]
+    return [
+        one for one, session in found if session.sign_in is not None or first_protected(service, session) is not None
+    ]
+
+
 def _with_password(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    """Return the sessions whose password the service itself checks; a wrong one would say nothing about any other."""
-    return [one for one in sessions(service) if one[1]["session"].checks_password]
+    """Return those whose password the service itself checks; a wrong one would say nothing about any other."""
+    return [one for one in _asked_about(service) if one[1]["session"].checks_password]
 
 
 def _forgeable(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -78,7 +86,7 @@ def first_protected(service: Service, session: Session) -> tuple[Journey, Step] 
     return None
 
 
-@check("auth", "signs in", sessions)
+@check("auth", "signs in", _asked_about)
 def signs_in(player: Player, client: httpx.Client, smoke_user: SmokeUser, session: Session) -> None:
     """With the right credentials a user gets a session, and the session opens what is closed without it."""
     found = player.deployment.new_credentials(client, session, smoke_user)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from plugins.described.auth import refuses_a_forged_token, refuses_a_wrong_password, signs_in
+from plugins.described.checks import checks_of
 from plugins.described.fixtures import Player
 from plugins.fixtures import Session as Deployment
 from verification.http.client import Received
@@ -19,6 +20,7 @@ from verification.journeys.placeholders import Values
 from verification.journeys.player import prepare
 from verification.journeys.sessions import Credentials, credentials
 from verification.journeys.tokens import forge
+from verification.journeys.untried import untried
 
 USER = SmokeUser("ann@smoke.example", "a-password")
 READ = Step("read", "GET /notes", Request("GET", "/notes"), Expectation((200,)))
@@ -79,3 +81,33 @@ def test_an_error_of_the_service_is_no_refusal_of_a_wrong_password(status: int, 
         AssertionError, match=f"POST /tokens: a sign-in with a wrong password: status {status}, expected a refusal"
     ):
         refuses_a_wrong_password(asked, client(), USER, SESSION)
+
+
+WRITE = Step("write", "POST /notes", Request("POST", "/notes"), Expectation((201,)), {"id": "$.id"})
+READ_OWN = Step("read", "GET /notes/${id}", Request("GET", "/notes/${id}"), Expectation((200,)))
+REMOTE = Issuer("https://login.example/token", "id")
+
+
+@pytest.mark.parametrize(
+    ("session", "reads", "asked"),
+    [
+        (Session("b", "basic"), False, []),
+        (Session("b", "basic"), True, ["signs in (b)", "refuses a wrong password (b)"]),
+        (Session("b", "api-key", password="${secret.KEY}"), False, []),
+        (Session("b", "api-key", password="${secret.KEY}"), True, ["signs in (b)"]),
+        (Session("b", "oauth2-client-credentials", issuer=REMOTE), False, []),
+        (Session("b", "bearer", sign_in=SIGN_IN), False, ["signs in (b)"]),
+    ],
+)
+def test_a_session_that_no_request_can_try_has_no_check_of_its_credentials(
+    session: Session, reads: bool, asked: list[str]
+) -> None:
+    """The gate would count checks that send no request; a warning says that they are not tried."""
+    steps = (READ,) if reads else (WRITE, READ_OWN)
+    journeys = (Journey("look", steps, session="b"),)
+    service = Service("notes", "notes", None, Health(READ, None), sessions={"b": session}, journeys=journeys)
+    names = [one.name for one in checks_of(service) if one.gate == "auth"]
+    assert [one for one in names if "closed without" not in one] == asked
+    assert any("closed without credentials" in one for one in names)
+    said = any("a request with right, wrong" in one for one in untried(service, 2, knows_secret=False))
+    assert said is not reads
