@@ -18,6 +18,7 @@ from verification.stores import queues
 from verification.stores.connections import Before, Stores
 
 Measure = Callable[..., None]
+Warn = Callable[[str], None]
 Limits = Mapping[str, Any]
 # Others write as the smoke users at the same moment, and delete it again: the fewest rows seen within this time count.
 # A user that books and cancels without a pause has a row four times out of five, and a busy machine looks three times a second.
@@ -65,6 +66,7 @@ def share_of_the_connections(
     before: Before | None,
     limits: Limits,
     measure: Measure,
+    warn: Warn,
     step: Step,
 ) -> None:
     """Since before the release was started, the database has no more connections than `connection_share` allows."""
@@ -73,6 +75,8 @@ def share_of_the_connections(
     if stores.database is None or before is None:
         why = "no database_url_secret" if stores.database is None else "they were not counted before its start"
         measure("connections of the release", f"not asked: {why}")
+        if stores.database is not None:
+            warn(f"how many connections the release takes was not asked: {why}")
         return
     now, most = own.connections(stores.database)
     taken, allowed = max(0, now - before.connections), int(most * limits["connection_share"])
@@ -93,24 +97,17 @@ def nothing_is_left_behind(
     before: Before | None,
     limits: Limits,
     measure: Measure,
-    warn: Callable[[str], None],
+    warn: Warn,
     step: Step,
 ) -> None:
     """The smoke users have as many rows as before: checks, load and release deleted what they wrote."""
     del loaded
     player.probe(step, client)
     if stores.database is None or before is None or before.rows is None or "rows" not in limits:
-        why = (
-            "no database_url_secret"
-            if stores.database is None
-            else "`stores.database.rows` does not fit, or is not set"
-        )
+        why = _why_not_counted(stores, before, limits)
         measure("rows left behind", f"not asked: {why}")
-        if stores.database is not None and before is not None and "rows" in limits:
-            warn(
-                "the setting stores.database.rows could not be run on the database, so rows that are left behind were not counted; "
-                "give the statement that counts the smoke users' rows, see docs/any-service.md"
-            )
+        if stores.database is not None:
+            warn(f"rows that are left behind were not counted: {why}; see stores.database.rows in docs/any-service.md")
         return
     ends = time.monotonic() + SETTLES_WITHIN_S
     while True:
@@ -122,6 +119,18 @@ def nothing_is_left_behind(
     assert count <= before.rows, f"the smoke users have {count} rows, before the checks they had {before.rows}"
 
 
+def _why_not_counted(stores: Stores, before: Before | None, limits: Limits) -> str:
+    if stores.database is None:
+        return "no database_url_secret"
+    if "rows" not in limits:
+        return "`stores.database.rows` is not set"
+    if before is None:
+        return "they were not counted before the release was started"
+    return (
+        "`stores.database.rows` could not be run on the database; give the statement that counts the smoke users' rows"
+    )
+
+
 @check("redis", "takes no jobs", _redis)
 def takes_no_jobs(
     loaded: None,
@@ -131,6 +140,7 @@ def takes_no_jobs(
     before: Before | None,
     limits: Limits,
     measure: Measure,
+    warn: Warn,
     step: Step,
 ) -> None:
     """No more connections take from queues in Redis than before the release was started, except `takers`."""
@@ -139,7 +149,10 @@ def takes_no_jobs(
     name = "connections that take from queues, since the release was started"
     now = None if stores.redis is None else queues.takers(stores.redis)
     if now is None or before is None or before.takers is None:
-        measure(name, f"not asked: {'no redis_url_secret' if stores.redis is None else 'CLIENT LIST is not allowed'}")
+        why = "CLIENT LIST is not allowed" if now is None else "they were not counted before the release was started"
+        measure(name, f"not asked: {'no redis_url_secret' if stores.redis is None else why}")
+        if stores.redis is not None:
+            warn(f"whether the release takes jobs in Redis was not asked: {why}")
         return
     more, allowed = max(0, now[0] - before.takers), limits.get("takers", 0)
     measure(name, more, limit=allowed)

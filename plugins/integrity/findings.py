@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.integrity.collection_guard import shortened
-from plugins.integrity.fixture_guard import clashes, unknown
+from plugins.integrity.fixture_guard import clashes, shadowed, unknown
 from plugins.integrity.hook_guard import Problem, foreign_hooks, replaced
 from plugins.integrity.process_guard import file_hashes
 from plugins.stages import gate_of
@@ -91,7 +91,14 @@ class CollectionWatch:
 def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, watch: CollectionWatch) -> Findings:
     """Return the findings of this process about the items that it collected."""
     return Findings(
-        (*foreign_hooks(config), *replaced(items), *clashes(config, items), *unknown(config, items), *watch.problems()),
+        (
+            *foreign_hooks(config),
+            *replaced(items),
+            *clashes(config, items),
+            *unknown(config, items),
+            *shadowed(config, items),
+            *watch.problems(),
+        ),
         tuple(shortened(items)),
         watch.missing(items),
         file_hashes(suites),

@@ -11,6 +11,12 @@ import pytest
 from _pytest.fixtures import FixtureFunctionDefinition
 
 from plugins.integrity.hook_guard import Problem, origin
+from plugins.stages import GateNode
+
+FRAMEWORK = ("plugins.fixtures", "plugins.described.fixtures")
+"""The modules with the fixtures of checks."""
+REPLACEABLE = ("client", "base_url", "live_client", "live")
+"""The fixtures that a project may replace in all checks: whom they ask. See ``plugins.declarative.items``."""
 
 
 def clashes(config: pytest.Config, items: Sequence[pytest.Item]) -> list[Problem]:
@@ -47,6 +53,32 @@ def unknown(config: pytest.Config, items: Sequence[pytest.Item]) -> list[Problem
                 who = f"the fixture {by[0]} of {check}" if by else check
                 found.setdefault((who, name), _unknown(who, name, _defined(config) | known.keys()))
     return list(found.values())
+
+
+def shadowed(config: pytest.Config, items: Sequence[pytest.Item]) -> list[Problem]:
+    """Return each fixture of a project that replaces the framework's one of the same name in checks of the description.
+
+    These checks take its value for the framework's own: None for ``before`` means that nothing was measured. Clients and
+    addresses may be replaced, because the requests to the release are counted.
+    """
+    found: dict[str, Problem] = {}
+    for item in items:
+        if not isinstance(item.parent, GateNode):
+            continue
+        known: Mapping[str, Sequence[Any]] = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+        for name, definitions in known.items():
+            own = [one.func.__module__ in FRAMEWORK for one in definitions]
+            if name not in REPLACEABLE and any(own) and not own[-1]:
+                found.setdefault(name, _shadow(config, definitions[-1], item.nodeid))
+    return list(found.values())
+
+
+def _shadow(config: pytest.Config, definition: Any, check: str) -> Problem:
+    where, hint = origin(config, definition.func)
+    return Problem(
+        f"fixture {definition.argname} of {where} replaces the framework's fixture of this name, which {check} needs",
+        "Give it another name." if hint.startswith("Remove it") else hint,
+    )
 
 
 def _defined(config: pytest.Config) -> set[str]:
