@@ -24,6 +24,25 @@ AUTO = "auto"
 """The variable that holds the accounts for a verification of an address, unless ``--accounts`` names a file."""
 MOST_LOAD_WORKERS = 64
 REQUIRED_PLUGINS = ("plugins.run", "plugins.fixtures", "plugins.reports")
+OWN_PLUGINS = (
+    "plugins.streams",
+    "plugins.declarative",
+    "plugins.declarative.collector",
+    "plugins.described.collector",
+    "plugins.described.fixtures",
+    "deployment-collection",
+    "deployment-details",
+    "deployment-garbage",
+    "deployment-hook-guard",
+    "deployment-load-option",
+    "deployment-output",
+    "deployment-phases",
+    "deployment-plan",
+    "deployment-run",
+    "deployment-start-up",
+    "deployment-worker",
+)
+"""The other plugins of the framework: its modules, and the objects that a run registers. ``-p no:NAME`` must disable none."""
 TARGETS = (*Colour, AUTO)
 RENAMED = {"--on-sick-live": "--allow-unhealthy-live"}
 """The options that no longer exist, with the names that replace them."""
@@ -251,19 +270,40 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Raise UsageError for xdist's ``-f`` below ``suites/``: it would deploy again whenever a file changes."""
-    if (
-        getattr(config.option, "looponfail", False)
-        and read(config, project_of(config).suites).mode is not Mode.ORDINARY
-    ):
-        raise pytest.UsageError("-f (--looponfail) runs pytest again and again; omit it")
+    """Raise UsageError for a run of ``suites/`` that disables a plugin of the framework, or that starts again and again.
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Raise UsageError if a deployment is requested and a plugin that its verdict needs is disabled."""
+    xdist's ``-f`` would deploy whenever a file changes.
+    """
     off = [name for name in REQUIRED_PLUGINS if not config.pluginmanager.has_plugin(name)]
-    if off and config.option.target is not None:
-        raise pytest.UsageError(f"-p no:{off[0]} disables a plugin that a deployment needs; omit it")
+    off += [name for name in OWN_PLUGINS if config.pluginmanager.is_blocked(name)]
+    again = getattr(config.option, "looponfail", False)
+    if not (off or again) or read(config, project_of(config).suites).mode is Mode.ORDINARY:
+        return
+    raise _disabled(off[0]) if off else pytest.UsageError("-f (--looponfail) runs pytest again and again; omit it")
+
+
+registered_key = pytest.StashKey[list[str]]()
+"""The names of OWN_PLUGINS that this run has registered."""
+
+
+def register(config: pytest.Config, plugin: object, name: str) -> None:
+    """Register a plugin of the framework under a name of OWN_PLUGINS. Raise UsageError if this name is disabled."""
+    assert name in OWN_PLUGINS, f"{name} is not in OWN_PLUGINS"
+    if config.pluginmanager.register(plugin, name) is None:
+        raise _disabled(name)
+    config.stash.setdefault(registered_key, []).append(name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Raise UsageError if a conftest or a plugin has removed a plugin of the framework."""
+    for name in session.config.stash.get(registered_key, []):
+        if not session.config.pluginmanager.has_plugin(name):
+            raise pytest.UsageError(f"a conftest or a plugin has removed {name}, which every run needs")
+
+
+def _disabled(name: str) -> pytest.UsageError:
+    return pytest.UsageError(f"-p no:{name} disables a plugin that every run needs; omit it")
 
 
 def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:

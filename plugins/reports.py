@@ -8,6 +8,7 @@ import pytest
 
 from deployment.evidence.data.details import CHECK, SERIES
 from deployment.evidence.verdict import CheckOutcome
+from plugins.options import register
 from plugins.recorder import (
     answers_in,
     exchanges_in,
@@ -34,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from plugins import page
 
         run.use_page(page.render, page.refresh)
-        config.pluginmanager.register(DetailsRecorder(run), "deployment-details")
+        register(config, DetailsRecorder(run), "deployment-details")
 
 
 class DetailsRecorder:

@@ -67,29 +67,29 @@ def pytest_configure(config: pytest.Config) -> None:
         if "deployment_state" in config.workerinput:
             warn_only(config)
             _guard(config)
-            config.pluginmanager.register(Garbage(), "deployment-garbage")
-            config.pluginmanager.register(WorkerSide(suites, _watch(config, suites)), "deployment-worker")
-            config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
+            run_options.register(config, Garbage(), "deployment-garbage")
+            run_options.register(config, WorkerSide(suites, _watch(config, suites)), "deployment-worker")
+            run_options.register(config, LoadOption(config, suites), "deployment-load-option")
             config.stash[redactor_key] = redactor
             redactor.learn(*run_options.secrets_of_headers(config.option.header))
-            config.pluginmanager.register(WorkerOutput(config, redactor), "deployment-output")
+            run_options.register(config, WorkerOutput(config, redactor), "deployment-output")
         return
     options = config.stash[options_key] = run_options.read(config, suites)
     redactor.learn(*run_options.secrets_of_headers(options.headers))  # before the journal records the command line
     if options.mode is Mode.ORDINARY:
         return
-    config.pluginmanager.register(StartUpWarnings(config), "deployment-start-up")
+    run_options.register(config, StartUpWarnings(config), "deployment-start-up")
     if options.mode is Mode.PLAN:
         from plugins.modes.plan import PlanMode
 
         plan = PlanMode(config, options, suites, _watch(config, suites))
         _without_workers(config)
-        config.pluginmanager.register(plan, "deployment-plan")
-        config.pluginmanager.register(Output(config, redactor), "deployment-output")
+        run_options.register(config, plan, "deployment-plan")
+        run_options.register(config, Output(config, redactor), "deployment-output")
         return
     warn_only(config)
     _guard(config)
-    config.pluginmanager.register(Garbage(), "deployment-garbage")
+    run_options.register(config, Garbage(), "deployment-garbage")
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
 
@@ -102,13 +102,13 @@ def _today(config: pytest.Config) -> date:
 
 def _guard(config: pytest.Config) -> None:
     guard = config.stash[guard_key] = HookGuard(config)
-    config.pluginmanager.register(guard, "deployment-hook-guard")
+    run_options.register(config, guard, "deployment-hook-guard")
 
 
 def _watch(config: pytest.Config, suites: Path) -> CollectionWatch:
     """Return the watch over the collection, registered before the plugins that ask it."""
     watch = CollectionWatch(suites, load=config.option.target is not None or config.option.load)
-    config.pluginmanager.register(watch, "deployment-collection")
+    run_options.register(config, watch, "deployment-collection")
     return watch
 
 
@@ -146,9 +146,9 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
     # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)
-    config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
-    config.pluginmanager.register(Hooks(config, coordinator, progress), "deployment-run")
-    config.pluginmanager.register(Output(config, redactor, progress.screen), "deployment-output")
+    run_options.register(config, LoadOption(config, suites), "deployment-load-option")
+    run_options.register(config, Hooks(config, coordinator, progress), "deployment-run")
+    run_options.register(config, Output(config, redactor, progress.screen), "deployment-output")
     if refusal is not None:
         coordinator.refuse(refusal)
         _without_workers(config)
@@ -157,7 +157,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     coordinator.use_mode(_mode(coordinator, settings, options.mode))
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
     phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator, _watch(config, suites))
-    config.pluginmanager.register(phases, "deployment-phases")
+    run_options.register(config, phases, "deployment-phases")
 
 
 def _mode(coordinator: Coordinator, settings: Settings, mode: Mode) -> RunMode:
