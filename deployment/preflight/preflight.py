@@ -16,7 +16,8 @@ from deployment.plan import Ports
 from deployment.ports import Addresses, Domain, Quotas, Scans, Vault
 from deployment.preflight import drift, terraform_plan
 from deployment.preflight.items import Item, Outcome, Subject
-from deployment.settings import DeploymentLimits
+from deployment.preflight.terraform_plan import Owner
+from deployment.settings import DeploymentLimits, Settings
 
 SEVERITIES = ("NONE", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 """The severities of a scan's findings, mildest first; as a limit, ``NONE`` allows no finding."""
@@ -45,13 +46,23 @@ class Proposal:
     """The deployment to check: the image, the target colour, and who deploys.
 
     ``admission`` is None if no environment is up. ``terraform_plan`` is a file with a Terraform plan as JSON, which must
-    change nothing but the target; None if none was given.
+    change nothing but the target; None if none was given. ``settings`` say which
+    environment the plan must be about; None: of any.
     """
 
     image: Image
     target: Colour
     admission: Admission | None = None
     terraform_plan: Path | None = None
+    settings: Settings | None = None
+
+    def owner(self, live: Colour) -> Owner | None:
+        """Return the environment that a Terraform plan must be about; None if it may be about any."""
+        if self.settings is None:
+            return None
+        own = self.settings.estate
+        service = own.get("services", {}).get(live)
+        return Owner(self.settings.environment, service, own.get("account"), own.get("region"))
 
 
 def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:
@@ -77,7 +88,8 @@ def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits,
     if subject.routes.spread_s:
         questions.append(lambda: _timeouts(subject.routes.spread_s, limits))
     if plan is not None:
-        questions.append(lambda: _plan(plan, subject, ports.clock.now(), limits.evidence_max_age))
+        owner = proposal.owner(subject.routes.live)
+        questions.append(lambda: _plan(plan, owner, subject, ports.clock.now(), limits.evidence_max_age))
     with ThreadPoolExecutor(PARALLEL_ITEMS) as pool:
         return list(pool.map(lambda ask: ask(), questions))
 
@@ -319,10 +331,10 @@ def _address(addresses: Addresses | None, subject: Subject) -> Item:
     return Item("address", outcome, found, expected)
 
 
-def _plan(path: Path, subject: Subject, now: datetime, max_age_s: float) -> Item:
-    expected = f"a Terraform plan that changes nothing but {subject.target}"
+def _plan(path: Path, owner: Owner | None, subject: Subject, now: datetime, max_age_s: float) -> Item:
+    expected = f"a Terraform plan of this environment that changes nothing but {subject.target}"
     try:
-        found = terraform_plan.objections(terraform_plan.load(path), subject.target, now, max_age_s)
+        found = terraform_plan.objections(terraform_plan.load(path), subject.target, now, max_age_s, owner)
     except Refused as error:
         return Item("plan", Outcome.REFUSED, error.message, f"{expected}. {error.hint or ''}".strip())
     if found:

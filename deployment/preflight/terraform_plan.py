@@ -2,6 +2,7 @@
 
 Only a positive proof counts. ``load`` refuses a file that does not say when the plan was made, whether it is complete and
 which resources change. It also refuses parts that this version does not know, because each of them could be a change.
+``objections`` refuses the plan of another environment or root module: it says nothing about this one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,25 @@ IDLE_ACTIONS = frozenset({"no-op", "read"})
 MOST_SHOWN = 8
 CLOCK_TOLERANCE_S = 300
 """A plan may seem to be so many seconds younger than now: the clock of another machine made it."""
+SERVICE_TYPE = re.compile(r"(ecs|app_?runner).*service\Z")
+"""The types of resources that may be a colour's service, of every provider: aws_ecs_service, aws_apprunner_service."""
+CONTENTS = frozenset({"planned_values", "prior_state", "configuration", "variables"})
+"""The parts that Terraform writes into every plan; a plan that has them has the root module's resources, too."""
 MAKE_ONE = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
 UTF16_HINT = "PowerShell's > writes UTF-16. Use: terraform show -json plan.bin | Out-File -Encoding utf8 plan.json."
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The environment that a plan must be about: its name, and the live colour's service by name, account and region.
+
+    ``service`` is None if the settings name no service, as those of an embedded environment.
+    """
+
+    environment: str
+    service: str | None = None
+    account: str | None = None
+    region: str | None = None
 
 
 def load(path: Path) -> Mapping[str, Any]:
@@ -47,6 +66,13 @@ def load(path: Path) -> Mapping[str, Any]:
     if problem is not None:
         raise Refused(f"{path} proves nothing: {_place(document, problem)}{problem.message[:200]}", hint=MAKE_ONE)
     changes = {change["address"] for change in document.get("resource_changes", ())}
+    if "resource_changes" not in document and not any(_planned(document)):
+        raise Refused(f"{path} proves nothing: it has no resource_changes, and plans no resource", hint=MAKE_ONE)
+    if CONTENTS & document.keys() and not any([*_managed(document), *_planned(document)]):
+        raise Refused(
+            f"{path} proves nothing: it has no managed resource, so it is not a plan of an estate that exists",
+            hint=MAKE_ONE,
+        )
     if unlisted := [address for address in _planned(document) if address not in changes]:
         raise Refused(
             f"{path} proves nothing: planned_values has {unlisted[0]}, and resource_changes does not say what happens to "
@@ -71,6 +97,11 @@ def _planned(plan: Mapping[str, Any]) -> Iterator[str]:
         yield from (one["address"] for one in module.get("resources", ()) if one.get("mode", "managed") == "managed")
 
 
+def _managed(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the entries of resource_changes that are no data sources."""
+    yield from (one for one in plan.get("resource_changes", ()) if one.get("mode", "managed") == "managed")
+
+
 def _made_at(plan: Mapping[str, Any]) -> datetime | None:
     """Return when the plan was made; None if its timestamp has no date, time and zone."""
     try:
@@ -80,11 +111,13 @@ def _made_at(plan: Mapping[str, Any]) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
-    """Return why a plan from ``load`` is not clean, one line each; empty if it is."""
+def objections(
+    plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float, owner: Owner | None = None
+) -> Sequence[str]:
+    """Return why a plan from ``load`` is not clean, one line each; empty if it is. ``owner``: the environment, if it is known."""
     made_at = _made_at(plan)
     assert made_at is not None, "load refuses a plan without a time"
-    lines = []
+    lines = [] if owner is None else list(_of_another(plan, owner))
     if plan["errored"]:
         lines.append("planning ended with an error")
     if not plan["complete"]:
@@ -99,6 +132,33 @@ def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: 
     if len(changes) > MOST_SHOWN:
         lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
     return lines
+
+
+def _of_another(plan: Mapping[str, Any], owner: Owner) -> Iterator[str]:
+    """Yield why a plan does not prove that it is about this environment: a resource must be its live colour's service."""
+    if owner.service is not None:
+        if not any(_is_service(one, owner) for one in _managed(plan)):
+            yield (
+                f"no resource of the plan is the live colour's service {owner.service}, so it is not a plan of "
+                f"environment {owner.environment}"
+            )
+        return
+    variable = plan.get("variables", {}).get("environment")
+    named = variable.get("value") if isinstance(variable, Mapping) else None
+    if isinstance(named, str) and named != owner.environment:
+        yield f"the plan's variable environment is {named[:40]!r}, so it is not a plan of environment {owner.environment}"
+
+
+def _is_service(change: Mapping[str, Any], owner: Owner) -> bool:
+    """Return whether a resource is, before the plan is applied, the service of this name in this account and region."""
+    before = change["change"].get("before")
+    if not isinstance(before, Mapping) or not SERVICE_TYPE.search(str(change.get("type", ""))):
+        return False
+    if owner.service not in [before.get(key) for key in ("name", "service_name")]:
+        return False
+    arns = [str(before.get(key)).split(":") for key in ("arn", "service_arn", "id")]
+    places = {tuple(arn[3:5]) for arn in arns if arn[0] == "arn" and len(arn) > 5}
+    return places <= {(owner.region, owner.account)}
 
 
 def _changes(plan: Mapping[str, Any], idle: Colour) -> Iterator[str]:

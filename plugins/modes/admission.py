@@ -55,7 +55,7 @@ def check_preflight(
     run: Coordinator, environment: Environment, settings: Settings, admission: Admission | None, plan: Plan
 ) -> None:
     """Run preflight and checklist, journal both, and show a summary line. Raises Refused or CloudError."""
-    proposal = preflight.Proposal(plan.image, plan.target, admission, run.options.clean_plan)
+    proposal = preflight.Proposal(plan.image, plan.target, admission, run.options.clean_plan, settings)
     items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
     run.journal.append("preflight", items=preflight.as_reports(items))
     run.say(f"preflight: {preflight.summary(items)}")

@@ -135,7 +135,7 @@ class PlanMode:
         refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
         items: Sequence[Item] = ()
         if environment is not None:
-            proposal = preflight.Proposal(image, target, admission, self._options.clean_plan)
+            proposal = preflight.Proposal(image, target, admission, self._options.clean_plan, settings)
             items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
         before = attestations.recorded(environment.ports.lease, image.digest) if environment is not None else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,7 +29,8 @@ from deployment.model import (
 from deployment.ports import NO_ALARMS
 from deployment.preflight.items import Item, Outcome
 from deployment.preflight.preflight import PreflightPorts, Proposal, judge, run_preflight, summary, too_severe
-from deployment.settings import DeploymentLimits
+from deployment.settings import DeploymentLimits, Settings
+from tests.checkout import CHECKOUT
 from tests.deployment.fakes import BLUE, GREEN, NEW, Side
 from tests.deployment.harness import Deployment
 
@@ -338,6 +340,22 @@ def test_items_without_a_port_are_not_checked(estate: Estate) -> None:
     found = run_preflight(ports, PreflightPorts(), LIMITS, Proposal(NEW, GREEN))
     unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain", "address"}
+
+
+def test_plan_of_another_environment_refuses(estate: Estate, tmp_path: Path) -> None:
+    """Each resource of the staging plan is unchanged, but it says nothing about production."""
+    path, made = tmp_path / "plan.json", estate.now().isoformat()
+    services = {"blue": "production-api-blue", "green": "production-api-green"}
+    own = {"provider": "aws", "account": "123456789012", "region": "us-east-1", "services": services}
+    settings = Settings("production", LIMITS, {}, own, project=CHECKOUT)
+    for name, outcome in (("staging-api-blue", Outcome.REFUSED), ("production-api-blue", Outcome.OK)):
+        change = {"actions": ["no-op"], "before": {"name": name}, "after": {"name": name}}
+        one = {"address": "a.b", "mode": "managed", "type": "aws_ecs_service", "change": change}
+        whole = {"format_version": "1.2", "complete": True, "errored": False, "timestamp": made}
+        path.write_text(json.dumps({**whole, "resource_changes": [one]}))
+        proposal = Proposal(NEW, GREEN, ADMISSION, path, settings)
+        items = run_preflight(estate.deployment.ports, PreflightPorts(), LIMITS, proposal)
+        assert [item.outcome for item in items if item.name == "plan"] == [outcome]
 
 
 def test_unreadable_plan_refuses(estate: Estate, tmp_path: Path) -> None:

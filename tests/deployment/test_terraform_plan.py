@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deployment.errors import Refused
-from deployment.preflight.terraform_plan import belongs_to, load, objections
+from deployment.preflight.terraform_plan import Owner, belongs_to, load, objections
 from tests.deployment.fakes import GREEN
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -184,9 +184,98 @@ def test_malformed_entry_is_named_by_its_address(tmp_path: Path) -> None:
         load(path)
 
 
-def test_plan_without_changes_may_omit_the_list(tmp_path: Path) -> None:
+def test_plan_without_the_list_of_changes_is_refused(tmp_path: Path) -> None:
+    """Terraform omits the list only if the root module has no resource at all: then it is not that of an estate."""
     without = {name: value for name, value in plan().items() if name != "resource_changes"}
-    assert verdict_of({**without, "planned_values": {"root_module": {}}}, tmp_path) == "clean"
+    several: list[dict[str, Any]] = [{}, {"root_module": {}}, {"root_module": {"resources": resources("data.c.d")}}]
+    for values in several:
+        assert verdict_of({**without, "planned_values": values}, tmp_path) == "refused"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"planned_values": {"root_module": {}}},
+        {"planned_values": {"root_module": {}}, "configuration": {}, "prior_state": {}},
+        {"variables": {"environment": {"value": "production"}}},
+        {"configuration": {"root_module": {}}},
+    ],
+)
+def test_plan_of_an_empty_root_module_is_refused(contents: dict[str, Any], tmp_path: Path) -> None:
+    assert verdict_of(plan(**contents), tmp_path) == "refused"
+    data = {"address": "data.a.b", "mode": "data", "change": {"actions": ["read"]}}
+    assert verdict_of(plan(**contents, resource_changes=[data]), tmp_path) == "refused"
+    listed = {"address": "a.b", "mode": "managed", "change": {"actions": ["no-op"]}}
+    assert verdict_of(plan(**contents, resource_changes=[listed]), tmp_path) == "clean"
+
+
+PRODUCTION = Owner("production", "production-telehealth-api-blue", "123456789012", "us-east-1")
+ARN = "arn:aws:ecs:us-east-1:123456789012:service/production-telehealth/production-telehealth-api-blue"
+FARGATE = {"name": "production-telehealth-api-blue", "id": ARN}
+
+
+def of_production(before: Any, type_: str = "aws_ecs_service", **more: Any) -> list[str]:
+    """Return the objections to a plan with this resource, which does not change, as one of production."""
+    change = {"actions": ["no-op"], "before": before, "after": before}
+    vpc = {"address": "aws_vpc.main", "type": "aws_vpc", "change": {"actions": ["no-op"], "before": {}, "after": {}}}
+    one = {"address": "a.b", "mode": "managed", "type": type_, "change": change, **more}
+    return list(objections(plan(resource_changes=[vpc, one]), GREEN, NOW, 3600, PRODUCTION))
+
+
+@pytest.mark.parametrize(
+    ("before", "type_"),
+    [
+        (FARGATE, "aws_ecs_service"),
+        ({"name": "production-telehealth-api-blue"}, "aws_ecs_service"),
+        ({"service_name": "production-telehealth-api-blue", "arn": ARN}, "aws_apprunner_service"),
+        ({"service_name": "production-telehealth-api-blue", "service_arn": ARN}, "awscc_ecs_service"),
+    ],
+)
+def test_plan_with_the_live_service_is_one_of_this_environment(before: dict[str, str], type_: str) -> None:
+    assert of_production(before, type_) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "type_"),
+    [
+        ({"name": "staging-telehealth-api-blue"}, "aws_ecs_service"),
+        ({**FARGATE, "id": ARN.replace("123456789012", "210987654321")}, "aws_ecs_service"),
+        ({**FARGATE, "arn": ARN.replace("us-east-1", "eu-west-1")}, "aws_ecs_service"),
+        ({"name": "production-telehealth-api-green"}, "aws_ecs_service"),
+        ({"name": "production-telehealth-api-blue"}, "aws_cloudwatch_dashboard"),
+        ({}, "aws_ecs_service"),
+        (None, "aws_ecs_service"),
+        ("production-telehealth-api-blue", "aws_ecs_service"),
+    ],
+)
+def test_plan_without_the_live_service_is_of_another_environment(before: Any, type_: str) -> None:
+    [text] = of_production(before, type_)
+    assert text.startswith("no resource of the plan is the live colour's service production-telehealth-api-blue")
+
+
+def test_data_source_is_no_proof() -> None:
+    assert len(of_production(FARGATE, mode="data")) == 1
+    assert len(list(objections(plan(), GREEN, NOW, 3600, PRODUCTION))) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "of_another"),
+    [
+        ({"environment": {"value": "staging"}}, True),
+        ({"environment": {"value": "embedded"}}, False),
+        ({"environment": {"value": 3}}, False),
+        ({"environment": {}}, False),
+        ({"environment": None}, False),
+        ({"region": {"value": "us-east-1"}}, False),
+        ({}, False),
+    ],
+)
+def test_environment_without_a_named_service_is_compared_by_the_variable(
+    variables: dict[str, Any], of_another: bool
+) -> None:
+    lines = objections(plan(("a.b", ["no-op"]), variables=variables), GREEN, NOW, 3600, Owner("embedded"))
+    assert [line for line in lines if "variable environment is 'staging'" in line] == list(lines)
+    assert bool(lines) is of_another
 
 
 def resources(*addresses: str) -> list[dict[str, Any]]:
