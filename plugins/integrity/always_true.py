@@ -1,45 +1,167 @@
 """Detect checks that cannot fail as they are written: ``return … == 200`` instead of ``assert``, ``assert (…, "text")``,
-and a check whose name is given to another function.
+``assert client.get("/")``, a comparison without ``assert``, and a check whose name is given to another function.
 
-pytest only warns about the first two, and ``-W ignore`` hides the warnings.
+pytest only warns about some of them, and ``-W ignore`` hides the warnings.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, parse
-from plugins.integrity.python_source import defined_in
+from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name
+from plugins.integrity.forgotten import framework_fixtures
+from plugins.integrity.python_source import Function, PythonSource, defined_in, read
+from plugins.integrity.truth import (
+    CLIENTS,
+    NOTHING_KNOWN,
+    Known,
+    cannot_fail,
+    lost_comparisons,
+    own_nodes,
+    sends,
+    why_always_true,
+)
 from plugins.stages import files_below
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+PYTHON = ".py"
+IDLE_FIXTURES = frozenset({"base_url", "gate", "limits", "measure", "smoke_user", "smoke_users", "warn"})
+"""The fixtures of the framework that ask the release nothing; a check that only receives them checks nothing."""
+JUDGING_FIXTURES = frozenset({"baked", "latency_result", "load_beside_live", "load_result"})
+"""The fixtures of the framework that fail if the release is bad."""
+OTHER_OUTCOMES = frozenset({"skip", "skipif", "xfail"})
+"""Marks after which a check does not pass, whatever its body does."""
+SETUP = ("setup", "teardown")
 
 
 def always_true(suites: Path) -> list[tuple[str, str]]:
     """Return the place of each such check or statement, and its mistake."""
+    sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON]
+    around = read(suites.parent / "conftest.py")
     found: list[tuple[str, str]] = []
-    for path in files_below(suites):
-        tree = parse(path) if path.suffix == ".py" else None
-        if tree is None:
+    for source in sources:
+        if source.tree is None:
             continue
-        file = path.relative_to(suites.parent).as_posix()
-        found += [
-            (f"{file}:{node.lineno}", "asserts a tuple, which is always true; remove the parentheses")
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and node.test.elts
-        ]
-        if path.name.startswith("test_"):
+        file = source.path.relative_to(suites.parent).as_posix()
+        conftests = [one for one in (around, *sources) if _is_conftest_of(one.path, source.path)]
+        checks = _Checks(source, conftests)
+        found += [(f"{file}:{line}", mistake) for line, mistake in checks.statements()]
+        if source.path.name.startswith("test_"):
             found += [
                 (f"{file}::{name}", "returns a value, which checks nothing; use assert")
-                for name in _returning(tree.body, "")
+                for name in _returning(source.tree.body, "")
             ]
             found += [
                 (f"{file}::{name}", "is replaced by another value further down in its file; rename one of them")
-                for name in _replaced(tree.body, "")
+                for name in _replaced(source.tree.body, "")
             ]
+            found += [(f"{file}::{name}", mistake) for name, mistake in checks.without_an_assertion()]
     return found
+
+
+def _is_conftest_of(conftest: Path, path: Path) -> bool:
+    return conftest.name == "conftest.py" and conftest != path and path.is_relative_to(conftest.parent)
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """A file and the conftests whose fixtures it gets."""
+
+    source: PythonSource
+    conftests: Sequence[PythonSource]
+
+    @property
+    def _own(self) -> frozenset[str]:
+        """The fixtures that these files define: they may replace one of the framework by another of the same name."""
+        return frozenset[str]().union(*(one.fixtures for one in (self.source, *self.conftests)))
+
+    @property
+    def _clients(self) -> frozenset[str]:
+        return frozenset(CLIENTS - self._own)
+
+    def _known(self, function: Function) -> Known:
+        arguments = function.args
+        names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        return Known.of(function, names & self._clients)
+
+    def statements(self) -> Iterator[tuple[int, str]]:
+        """Yield the line and the mistake of each assertion that is always true, and of each comparison without ``assert``."""
+        assert self.source.tree is not None
+        known: dict[int, Known] = {}
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, Function) and (_is_check(node) or "fixture" in decorators(node)):
+                facts = self._known(node)
+                known |= {id(one): facts for one in own_nodes(node) if isinstance(one, ast.Assert)}
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Assert) and not _is_true(node.test):
+                mistake = why_always_true(node.test, known.get(id(node), NOTHING_KNOWN))
+                if mistake is not None:
+                    yield node.lineno, mistake
+        for lost in lost_comparisons(self.source.tree.body):
+            yield lost.lineno, "compares without a result; write assert before it"
+
+    def without_an_assertion(self) -> Iterator[tuple[str, str]]:
+        """Yield the checks that pass with any answer, because nothing in them can fail."""
+        assert self.source.tree is not None
+        if not any(_works_for_all(one) for one in (self.source, *self.conftests)):
+            yield from self._empty(self.source.tree.body, "")
+
+    def _empty(self, body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
+        functions = list(defined_in(body))
+        if any(one.name.startswith(SETUP) for one in functions):
+            return
+        for node in functions:
+            if isinstance(node, ast.ClassDef):
+                if is_group(node) and not node.bases and not node.decorator_list:
+                    yield from self._empty(node.body, f"{prefix}{node.name}::")
+            elif _is_check(node) and (mistake := self._mistake(node)):
+                yield f"{prefix}{node.name}", mistake
+
+    def _mistake(self, check: Function) -> str | None:
+        known, marks = self._known(check), [_mark(one) for one in check.decorator_list]
+        given = [name for one in check.decorator_list for name in _parametrized(one)]
+        words = {
+            last_name(one) for mark in check.decorator_list for one in ast.walk(mark) if isinstance(one, ast.Attribute)
+        }
+        if not all(marks) or words & OTHER_OUTCOMES or not cannot_fail(check.body, known):
+            return None
+        fixtures = {one.arg for one in (*check.args.args, *check.args.kwonlyargs)} - {"self", *given}
+        asks = sends(check, known)
+        idle = (framework_fixtures() - JUDGING_FIXTURES if asks else CLIENTS | IDLE_FIXTURES) - self._own
+        if check.args.vararg or not fixtures <= idle:
+            return None
+        return "checks no answer, so it passes with any; use assert" if asks else "checks nothing; use assert"
+
+
+def _is_check(node: Function) -> bool:
+    return node.name.startswith(CHECK_PREFIX) and not NO_CHECKS & decorators(node)
+
+
+def _is_true(node: ast.expr) -> bool:
+    """Return whether an assertion is the plain ``assert True``, which some authors write after the calls that can fail."""
+    return isinstance(node, ast.Constant) and node.value is True
+
+
+def _works_for_all(source: PythonSource) -> bool:
+    """Return whether fixtures or marks of a file may check something for checks that do not name them."""
+    return bool({"usefixtures", "xfail"} & source.used) or source.has_autouse
+
+
+def _mark(node: ast.expr) -> str:
+    """Return the name of a mark of pytest; an empty text for any other decorator, which may replace the check."""
+    function = node.func if isinstance(node, ast.Call) else node
+    return last_name(function) if ".mark." in ast.unparse(function) else ""
+
+
+def _parametrized(node: ast.expr) -> Iterator[str]:
+    """Yield the arguments that a mark gives to a check, unless they go through a fixture."""
+    if isinstance(node, ast.Call) and last_name(node.func) == "parametrize" and node.args:
+        if any(one.arg == "indirect" for one in node.keywords):
+            return
+        texts = [one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)]
+        yield from (name.strip() for text in texts for name in str(text).split(","))
 
 
 def _returning(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
@@ -48,8 +170,8 @@ def _returning(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
         if isinstance(node, ast.ClassDef):
             if is_group(node):
                 yield from _returning(node.body, f"{prefix}{node.name}::")
-        elif node.name.startswith(CHECK_PREFIX) and not NO_CHECKS & decorators(node):
-            own = list(_own(node))
+        elif _is_check(node):
+            own = own_nodes(node)
             if any(isinstance(one, ast.Return) and not _is_none(one.value) for one in own):
                 yield f"{prefix}{node.name}"
 
@@ -75,14 +197,6 @@ def _bound(node: ast.stmt) -> Iterator[str]:
             yield from (one.id for one in targets if isinstance(one, ast.Name) and one.id not in used)
         case ast.Import(names=names) | ast.ImportFrom(names=names):
             yield from (one.asname or one.name for one in names)
-
-
-def _own(function: ast.AST) -> Iterator[ast.AST]:
-    """Yield the parts of a function, without functions and classes that it defines."""
-    for node in ast.iter_child_nodes(function):
-        if not isinstance(node, _SCOPES):
-            yield node
-            yield from _own(node)
 
 
 def _is_none(value: ast.expr | None) -> bool:

@@ -94,7 +94,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
     """
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
-    fixtures = _framework_fixtures().union(*(one.fixtures for one in sources))
+    fixtures = framework_fixtures().union(*(one.fixtures for one in sources))
     found: list[Forgotten] = []
     for source in sources:
         file = source.path.relative_to(suites.parent).as_posix()
@@ -111,7 +111,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
 
 
 @cache
-def _framework_fixtures() -> frozenset[str]:
+def framework_fixtures() -> frozenset[str]:
     """Return the names of the fixtures of pytest and of the framework."""
     return PYTEST_FIXTURES.union(*(read(one).fixtures for one in FIXTURES_FILES))
 

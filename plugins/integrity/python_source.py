@@ -46,6 +46,12 @@ class PythonSource:
             for name in (node.name, *_fixture_names(node))
         )  # fmt: skip
 
+    @cached_property
+    def has_autouse(self) -> bool:
+        """Whether the file defines a fixture that every check gets."""
+        tree = self.tree or ast.Module([], [])
+        return any(isinstance(node, ast.keyword) and node.arg == "autouse" for node in ast.walk(tree))
+
 
 def read(path: Path) -> PythonSource:
     """Return the file."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plugins.integrity.always_true import always_true
-from tests.plugins.project import ASKS, Project
+from tests.plugins.project import ASKS, ROOT, Project
 
 CANNOT_FAIL = {
     "def test_x(client): return client.get('/').status_code == 200": "::test_x returns a value",
@@ -19,9 +19,114 @@ CANNOT_FAIL = {
     "class TestIt:\n    def test_x(self): assert self\n    test_x = print": "::TestIt::test_x is replaced",
     "def helper(client):\n    assert (client.ok,)\ndef test_x(client): helper(client)": ":2 asserts a tuple",
 }
+CLIENT = "def test_x(client, signed_in):\n    "
+NO_EFFECT = {
+    "assert client.get('/orders', headers=signed_in)": ":2 asserts an answer",
+    "assert client.get('/orders'), 'no orders'": ":2 asserts an answer",
+    "assert client.request('GET', '/orders') and client.post('/orders')": ":2 asserts an answer",
+    "assert (answer := client.get('/orders'))": ":2 asserts an answer",
+    "answer = client.get('/orders')\n    assert answer": ":3 asserts an answer",
+    "answer: object = client.get('/')\n    answer = client.put('/')\n    assert answer": ":4 asserts an answer",
+    "answer = client.get('/orders')\n    assert answer.json": ":3 asserts the method json",
+    "answer = client.get('/orders')\n    assert answer is not None": ":3 asserts that there is an answer",
+    "client.get('/orders').status_code == 200": ":2 compares without a result",
+    "answer = client.get('/orders')\n    answer.status_code in (200, 204)": ":3 compares without a result",
+    "not client.get('/orders').is_error": ":2 compares without a result",
+    "for path in '/a', '/b':\n        client.get(path).status_code == 200": ":3 compares without a result",
+    "try:\n        client.get('/').status_code == 200\n    finally:\n        client.delete('/')": ":3 compares without",
+    "with client.stream('GET', '/') as answer:\n        answer.status_code == 200": ":3 compares without",
+    "assert client.get('/orders').status_code == 200 or 204": ":2 asserts an 'or' with a side that is always true",
+    "assert client.get('/orders').is_success or True": ":2 asserts an 'or'",
+    "assert client.get('/orders').is_success or 'no orders'": ":2 asserts an 'or'",
+    "assert client.get('/orders').is_success or client.get('/orders')": ":2 asserts an 'or'",
+    "assert 'orders are listed'": ":2 asserts a constant",
+    "assert f'{client} lists orders'": ":2 asserts a text",
+    "assert [client.get('/orders').is_success]": ":2 asserts a list",
+    "assert {'status': client.get('/orders').status_code == 200}": ":2 asserts a dictionary",
+    "assert (client.get(path).is_success for path in ('/a', '/b'))": ":2 asserts a generator",
+    "assert lambda: client.get('/orders').is_success": ":2 asserts a function",
+    "assert 1 if client else 'no client'": ":2 asserts a constant",
+    "client.get('/orders')": "::test_x checks no answer",
+    "answer = client.get('/orders')\n    print(answer.status_code)": "::test_x checks no answer",
+    "client.get('/orders', headers=signed_in)\n    assert True": "::test_x checks no answer",
+    "if client.get('/a').is_success:\n        client.get('/b')": "::test_x checks no answer",
+    "for path in ['/a', '/b']:\n        client.get(path)": "::test_x checks no answer",
+    "try:\n        client.get('/a')\n    except Exception:\n        pass": "::test_x checks no answer",
+    "with client.stream('GET', '/') as answer:\n        pass": "::test_x checks no answer",
+}
+EMPTY = {
+    "def test_x(): pass": "::test_x checks nothing",
+    "def test_x(client): ...": "::test_x checks nothing",
+    "def test_x(client):\n    'Orders are listed.'": "::test_x checks nothing",
+    "class TestIt:\n    def test_x(self, client): client.get('/')": "::TestIt::test_x checks no answer",
+    "import pytest\n@pytest.mark.parametrize('path', ['/a'])\ndef test_x(client, path): client.get(path)": "::test_x checks",
+    "import pytest\n@pytest.fixture\ndef rows(client):\n    assert client.get('/')\n"
+    "def test_x(rows): assert rows": ":4 asserts an answer",
+    "def helper(rows): assert rows or [1]\ndef test_x(client): helper(client)": ":1 asserts an 'or'",
+}
+GOOD = [
+    "assert client.get('/').is_success",
+    "assert client.get('/').json() is not None",
+    "assert client.get('/').json()",
+    "assert client.get('/').json() or client.get('/').status_code == 204",
+    "assert client.get('/').status_code == 200 or client.get('/').status_code == 204",
+    "assert client.get('/').json().get('rows') or []",
+    "assert client.get('/').status_code in (200, 204), f'{client}'",
+    "answer = client.get('/')\n    assert not answer.is_error, answer",
+    "answer = client.get('/').json()\n    assert answer",
+    "answer = None\n    for path in paths():\n        answer = client.get(path)\n    assert answer",
+    "answer = client.get('/').json() if client else client.get('/')\n    assert answer",
+    "client = Rows()\n    assert client.get('id')",
+    "rows = {'a': 1}\n    assert rows.get('a')",
+    "answer = client.get('/')\n    answer = answer.json()\n    assert answer",
+    "answer = client.get('/')\n    for answer in answer.json(): pass\n    assert answer",
+    "client.get('/').raise_for_status()",
+    "client.get('/').json()['id']",
+    "check(client.get('/'))",
+    "client.get(path_of('/'))",
+    "status, = [client.get('/').status_code]",
+    "if client.get('/').is_error: raise AssertionError('no')",
+    "import pytest\n    if client.get('/').is_error: pytest.fail('no')",
+    "import pytest\n    with pytest.raises(KeyError):\n        client.get('/').json()['id'] == 1",
+    "import pytest\n    with pytest.raises(TypeError):\n        client < 1",
+    "try:\n        client < 1\n    except TypeError: return\n    raise AssertionError('no')",
+    "with client.stream('GET', '/') as answer:\n        answer.read()\n        answer.raise_for_status()",
+    "assert all(client.get(path).is_success for path in ('/a', '/b'))",
+    "assert [one for one in client.get('/').json()]",
+    "assert [*client.get('/').json()]",
+    "assert {**client.get('/').json()}",
+    "answer = client.get('/')\n    assert f'{answer.text}'",
+    "helper()\n    assert True",
+    "client.get('/').status_code == 200 or stop('no')",
+    "match client.get('/').status_code:\n        case 200: pass\n        case _: raise AssertionError('no')",
+    "while client.get('/').status_code != 200: wait()",
+    "for one in client.get('/').json(): pass",
+    "assert client.get('/') == 1",
+]
+FIXTURES_CHECK = [
+    "def test_x(consult): pass",
+    "def test_x(signed_in): pass",
+    "def test_x(client, baked): client.get('/')",
+    "def test_x(client, new_rows): client.get('/')",
+    "import pytest\n@pytest.mark.usefixtures('consult')\ndef test_x(client): client.get('/')",
+    "import pytest\npytestmark = pytest.mark.usefixtures('consult')\ndef test_x(client): client.get('/')",
+    "import pytest\n@pytest.fixture(autouse=True)\ndef every(): yield\ndef test_x(client): client.get('/')",
+    "import pytest\n@pytest.fixture\ndef client(): return 1\ndef test_x(client): client.get('/')",
+    "import pytest\n@pytest.fixture\ndef client(): return 1\ndef test_x(client): assert client.get('/')",
+    "import pytest\n@pytest.mark.parametrize('rows', [1], indirect=True)\ndef test_x(rows): pass",
+    "@given(1)\ndef test_x(client): client.get('/')",
+    "import pytest\n@pytest.mark.skipif(True, reason='no')\ndef test_x(client): client.get('/')",
+    "import pytest\n@pytest.mark.xfail\ndef test_x(client): client.get('/')",
+    "class TestIt:\n    def teardown_method(self): assert self\n    def test_x(self, client): client.get('/')",
+    "class TestIt(Base):\n    def test_x(self, client): client.get('/')",
+    "def teardown_function(): assert 1 == 2\ndef test_x(client): client.get('/')",
+    "def ask(client): return client.get('/')\ndef test_x(client): assert ask(client).is_success",
+    "import requests\ndef test_x(base_url): assert requests.get(base_url)",
+    "def helper(client): assert client.get('id')\ndef test_x(): helper({'id': 1})",
+]
 CAN_FAIL = [
     "def test_x(client):\n    if not client: return\n    assert client",
-    "def test_x(client): return None",
+    "def test_x(client):\n    check(client)\n    return None",
     "def test_x(client):\n    def inner(): return 1\n    assert inner() and (lambda: 2)()",
     "import pytest\n@pytest.fixture\ndef test_user(): return 1",
     "def text_of(client): return client.text",
@@ -51,9 +156,46 @@ def test_other_code(tmp_path: Path, source: str) -> None:
     assert found(tmp_path, source) == []
 
 
+@pytest.mark.parametrize("body", NO_EFFECT)
+def test_statement_without_an_effect(tmp_path: Path, body: str) -> None:
+    [text] = found(tmp_path, CLIENT + body)
+    assert text.startswith(f"suites/privacy/test_more.py{NO_EFFECT[body]}")
+
+
+@pytest.mark.parametrize("source", EMPTY)
+def test_check_in_which_nothing_can_fail(tmp_path: Path, source: str) -> None:
+    [text] = found(tmp_path, source)
+    assert text.startswith(f"suites/privacy/test_more.py{EMPTY[source]}")
+
+
+@pytest.mark.parametrize("source", [CLIENT + body for body in GOOD] + FIXTURES_CHECK)
+def test_good_check(tmp_path: Path, source: str) -> None:
+    assert found(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    "source", ["@pytest.fixture(autouse=True)\ndef every(): yield", "@pytest.fixture\ndef client(): return {}"]
+)
+def test_conftest_decides_about_the_checks_below_it(tmp_path: Path, source: str) -> None:
+    (tmp_path / "suites" / "other").mkdir(parents=True)
+    conftest = tmp_path / "suites" / "other" / "conftest.py"
+    conftest.write_text(f"import pytest\n{source}\n")
+    [text] = found(tmp_path, "def test_x(client): client.get('/')")
+    assert "checks no answer" in text
+    conftest.rename(tmp_path / "suites" / "conftest.py")
+    assert always_true(tmp_path / "suites") == []
+
+
+@pytest.mark.parametrize("project", [ROOT, *sorted((ROOT / "examples").iterdir())], ids=lambda path: path.name)
+def test_shipped_checks_can_fail(project: Path) -> None:
+    assert always_true(project / "suites") == []
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
+        ("def test_bad(client): assert client.get('/health')\n", ":1 asserts an answer"),
+        ("def test_bad(client): client.get('/health').status_code == 500\n", ":1 compares without a result"),
         ("def test_bad(client): return client.get('/health').status_code == 500\n", "test_bad returns a value"),
         ("def test_bad(client): assert (client.get('/health').status_code == 500, 'x')\n", ":1 asserts a tuple"),
         (

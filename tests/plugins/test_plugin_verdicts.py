@@ -138,7 +138,7 @@ def test_anything_but_a_pass_after_the_switch_rolls_back(project: Project, what:
 
 
 def test_gate_without_requests_fails(project: Project) -> None:
-    project.suite("redis", "def test_it(): pass")
+    project.suite("redis", "def test_it(smoke_user): assert smoke_user.email")
     run = project.run()
     assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("redis: its checks sent the release no recorded request")
@@ -311,7 +311,7 @@ def test_a_missing_gate_that_nothing_declares_absent_is_refused(project: Project
     assert "gate redis has 0 checks, but 1 are required" in outcome.output
 
 
-@pytest.mark.parametrize("check", ["assert False", "client.get('/health')"], ids=["fails", "passes"])
+@pytest.mark.parametrize("check", ["assert False", "assert client.get('/health').is_success"], ids=["fails", "passes"])
 def test_load_with_too_few_checks_is_excused_only_without_the_option(project: Project, check: str) -> None:
     """The gate has one check, and the settings demand two."""
     project.settings("[gates.load]\nmin_checks = 2")

@@ -308,7 +308,7 @@ def test_the_variable_gives_accounts_at_a_url(ours: Path, notes: Notes, monkeypa
 
 def test_checks_that_do_not_count_say_so(ours: Path, notes: Notes) -> None:
     with_pytest(ours)
-    source = "import pytest\n@pytest.mark.advisory('new')\ndef test_a(client): client.get('/ready')\n"
+    source = "import pytest\n@pytest.mark.advisory('new')\ndef test_a(client): assert client.get('/ready').is_success\n"
     skipped = "@pytest.mark.skip(reason='later')\ndef test_b(client): pass\n"
     (ours / "suites" / "notes" / "test_it.py").write_text(source + skipped)
     lines = ask("suites/notes/test_it.py", "--against", notes.url).output.splitlines()

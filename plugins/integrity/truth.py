@@ -1,0 +1,226 @@
+"""Tell from the syntax tree alone which expressions are always true, and which bodies of checks cannot fail.
+
+Only certain knowledge counts: a call of any other function, a subscript or an unknown statement may fail.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+CLIENTS = frozenset({"client", "fresh_client", "live_client", "fresh_live_client", "front_client"})
+"""The fixtures that are an HTTP client. Its answers are always true, unlike those of the library requests."""
+METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
+UNCALLED = frozenset({"json", "raise_for_status", "read"})
+"""The methods of an answer; without their parentheses they are always true."""
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """Yield the parts of a function, without functions and classes that it defines."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, _SCOPES):
+            yield node
+            yield from own_nodes(node)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known about the names in a function: ``clients`` send requests, ``answers`` hold answers and nothing else."""
+
+    clients: frozenset[str] = frozenset()
+    answers: frozenset[str] = field(default=frozenset())
+
+    @classmethod
+    def of(cls, function: ast.FunctionDef | ast.AsyncFunctionDef, clients: Collection[str]) -> Known:
+        """Return what is known in a function that pytest calls, in which ``clients`` are fixtures or modules."""
+        bound: dict[str, list[ast.expr | None]] = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                bound.setdefault(node.id, []).append(None)
+        known = cls(frozenset(clients) - bound.keys())
+        for node in own_nodes(function):
+            for name, value in _assigned(node):
+                bound[name].remove(None)
+                bound[name].append(value)
+        answers = [name for name, values in bound.items() if all(map(known.is_answer, values))]
+        return cls(known.clients, frozenset(answers))
+
+    def is_answer(self, node: ast.expr | None) -> bool:
+        """Return whether the expression is an answer of a client."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+                return name in self.clients and method in METHODS
+            case ast.Name(id=name):
+                return name in self.answers
+            case ast.NamedExpr(value=value):
+                return self.is_answer(value)
+        return False
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            yield from ((one.id, value) for one in targets if isinstance(one, ast.Name))
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            yield name, value
+        case ast.NamedExpr(target=ast.Name(id=name), value=value):
+            yield name, value
+
+
+NOTHING_KNOWN = Known()
+
+
+def why_always_true(node: ast.expr, known: Known = NOTHING_KNOWN) -> str | None:
+    """Return what is always true in an asserted expression, and the remedy; None if it may be false."""
+    if known.is_answer(node):
+        return "asserts an answer, which is true with any status; compare its status_code"
+    match node:
+        case ast.Constant(value=value) if value:
+            return "asserts a constant, which is always true; assert a comparison"
+        case ast.JoinedStr(values=parts) if any(isinstance(one, ast.Constant) and one.value for one in parts):
+            return "asserts a text, which is always true; put the condition before it"
+        case ast.Tuple(elts=parts) if _any_plain(parts):
+            return "asserts a tuple, which is always true; remove the parentheses"
+        case ast.List(elts=parts) | ast.Set(elts=parts) if _any_plain(parts):
+            return "asserts a list or set that is not empty, which is always true; assert a comparison"
+        case ast.Dict(keys=keys) if any(keys):
+            return "asserts a dictionary that is not empty, which is always true; assert a comparison"
+        case ast.GeneratorExp():
+            return "asserts a generator, which is always true; use all(…) or any(…)"
+        case ast.Lambda():
+            return "asserts a function, which is always true; call it"
+        case ast.Attribute(value=value, attr=name) if name in UNCALLED and known.is_answer(value):
+            return f"asserts the method {name}, which is always true; call it"
+        case ast.Compare(left=left, ops=[ast.IsNot() | ast.NotEq()], comparators=[ast.Constant(value=None)]) if (
+            known.is_answer(left)
+        ):
+            return "asserts that there is an answer, which is always true; compare its status_code"
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)) if not value:
+            return "asserts a constant, which is always true; assert a comparison"
+        case ast.NamedExpr(value=value):
+            return why_always_true(value, known)
+        case ast.IfExp(body=body, orelse=other) if why_always_true(body, known):
+            return why_always_true(other, known)
+        case ast.BoolOp(op=ast.And(), values=values) if all(why_always_true(one, known) for one in values):
+            return why_always_true(values[0], known)
+        case ast.BoolOp(op=ast.Or(), values=values) if any(why_always_true(one, known) for one in values):
+            return "asserts an 'or' with a side that is always true; compare both sides, such as status in (200, 204)"
+    return None
+
+
+def _any_plain(parts: Iterable[ast.expr]) -> bool:
+    return any(not isinstance(one, ast.Starred) for one in parts)
+
+
+# -- statements without an effect --------------------------------------------------------------------------------------
+
+
+def lost_comparisons(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the comparisons that stand alone as a statement, except where their exception is expected."""
+    for node in body:
+        if isinstance(node, ast.Expr) and _is_comparison(node.value):
+            yield node
+        if isinstance(node, ast.With | ast.AsyncWith) and not all(_is_plain_context(one) for one in node.items):
+            continue
+        if isinstance(node, ast.Try | ast.TryStar) and node.handlers:
+            blocks: list[list[ast.stmt]] = [node.orelse, node.finalbody]
+        else:
+            blocks = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
+        blocks += [one.body for name in ("handlers", "cases") for one in getattr(node, name, [])]
+        for block in blocks:
+            yield from lost_comparisons(block)
+
+
+def _is_comparison(node: ast.expr) -> bool:
+    match node:
+        case ast.Compare() | ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.BoolOp(values=values):
+            return all(map(_is_comparison, values))
+    return False
+
+
+def _is_plain_context(item: ast.withitem) -> bool:
+    """Return whether an exception in the block is not expected there, as far as the names show it."""
+    call = item.context_expr.func if isinstance(item.context_expr, ast.Call) else item.context_expr
+    name = (call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else "").lower()
+    return not any(word in name for word in ("raises", "warns", "suppress", "fail", "call", "expect"))
+
+
+# -- bodies that cannot fail -------------------------------------------------------------------------------------------
+
+
+def cannot_fail(body: Sequence[ast.stmt], known: Known) -> bool:
+    """Return whether no statement of a check can fail, with any answer: it only sends requests, or does nothing.
+
+    A body with another mistake that this package reports, such as a comparison without ``assert``, does not count.
+    """
+    return all(_inert(node, known) for node in body)
+
+
+def sends(function: ast.AST, known: Known) -> bool:
+    """Return whether the function sends a request by a client."""
+    calls = [node for node in own_nodes(function) if isinstance(node, ast.Call)]
+    return any(known.is_answer(one) or _is_stream(one, known) for one in calls)
+
+
+def _inert(node: ast.stmt, known: Known) -> bool:
+    plain, block = partial(_plain, known=known), partial(cannot_fail, known=known)
+    match node:
+        case ast.Pass() | ast.Return(value=None | ast.Constant(value=None)) | ast.Assert(test=ast.Constant(value=True)):
+            return True
+        case ast.Expr(value=value):
+            return plain(value) and not _is_comparison(value)
+        case ast.Assign(targets=targets, value=value):
+            return plain(value) and all(isinstance(one, ast.Name) for one in targets)
+        case ast.AnnAssign(target=ast.Name(), value=value):
+            return value is None or plain(value)
+        case ast.If(test=test, body=body, orelse=other):
+            return plain(test) and block(body) and block(other)
+        case ast.For(target=ast.Name(), iter=ast.Tuple() | ast.List() as over, body=body, orelse=other):
+            return plain(over) and block(body) and block(other)
+        case ast.With(items=items, body=body):
+            return block(body) and all(_is_stream(one.context_expr, known) for one in items)
+        case ast.Try(body=body, handlers=handlers, orelse=other, finalbody=final):
+            return all(map(block, (body, other, final, *(one.body for one in handlers))))
+    return False
+
+
+def _is_stream(node: ast.expr, known: Known) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="stream")):
+            return name in known.clients and _plain_arguments(node, known)
+    return False
+
+
+def _plain_arguments(node: ast.Call, known: Known) -> bool:
+    return all(_plain(one, known) for one in (*node.args, *(one.value for one in node.keywords)))
+
+
+def _plain(node: ast.expr | None, known: Known) -> bool:
+    """Return whether evaluating the expression cannot fail, except that a request gets no answer at all."""
+    match node:
+        case None | ast.Constant() | ast.Name():
+            return True
+        case ast.Call():
+            own = known.is_answer(node) or (isinstance(node.func, ast.Name) and node.func.id == "print")
+            return own and _plain_arguments(node, known)
+        case ast.Attribute(value=value) | ast.FormattedValue(value=value) | ast.NamedExpr(value=value):
+            return _plain(value, known)
+        case ast.UnaryOp(op=ast.Not(), operand=value):
+            return _plain(value, known)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.JoinedStr(values=parts) | ast.BoolOp(values=parts):
+            return all(_plain(one, known) for one in parts)
+        case ast.Dict(keys=keys, values=values):
+            return all(_plain(one, known) for one in (*keys, *values))
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _plain(left, known) and _plain(right, known)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            equal = all(isinstance(one, ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn) for one in ops)
+            return equal and all(_plain(one, known) for one in (left, *others))
+        case ast.IfExp(test=test, body=body, orelse=other):
+            return all(_plain(one, known) for one in (test, body, other))
+    return False
