@@ -262,28 +262,49 @@ def samples(check: Check, table: Mapping[str, Any]) -> int:
 
 def folders(suites: Path) -> list[str]:
     """Return the gates that have a folder with checks."""
-    declared = {path.relative_to(suites).parts[0] for path in files_of_checks(suites)}
-    coded = {path.name for path in suites.iterdir() if path.is_dir() and any(path.glob("**/test_*.py"))}
-    return sorted(declared | coded)
+    return sorted({path.relative_to(suites).parts[0] for path in (*files_of_checks(suites), *python_files(suites))})
 
 
 def files_of_checks(suites: Path) -> list[Path]:
     """Return all YAML files of checks, independent of pytest's arguments."""
-    return [path for path in sorted(suites.glob("*/**/*")) if is_file_of_checks(path, suites)]
+    return [path for path in _in_folders(suites) if is_file_of_checks(path, suites)]
+
+
+def python_files(suites: Path) -> list[Path]:
+    """Return all Python files of checks, independent of pytest's arguments."""
+    return [path for path in _in_folders(suites) if path.match("test_*.py") and path.is_file()]
+
+
+def _in_folders(suites: Path) -> list[Path]:
+    return [path for path in files_below(suites) if path.parent != suites]
 
 
 def files_below(folder: Path) -> list[Path]:
     """Return all files below a folder, also behind links to folders, which pytest follows as well; Python's caches are excluded."""
-    found, seen = [], set()
-    for name, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(name)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [one for one in folders if one != "__pycache__"]
-        found += [Path(name, one) for one in files]
-    return sorted(found)
+    return sorted(_files(folder, frozenset()))
+
+
+def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Yield the files below a folder. ``above``: the real paths of the folders that hold it; a link back to one is ignored."""
+    real = os.path.realpath(folder)
+    if real in above or folder.name == "__pycache__":
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return  # pytest reports it
+    for entry in entries:
+        if _is_folder(entry):
+            yield from _files(folder / entry.name, above | {real})
+        else:
+            yield folder / entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def is_file_of_checks(path: Path, suites: Path) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from plugins.described.checks import checks_of
-from plugins.stages import DESCRIPTION, files_of_checks
+from plugins.stages import DESCRIPTION, files_of_checks, python_files
 from verification.declarative.checks import load
 from verification.declarative.service import InvalidService, load_service
 from verification.declarative.source import InvalidChecks
@@ -30,7 +30,7 @@ NO_CHECKS = frozenset({"fixture", "property", "cached_property"})
 
 def declared(suites: Path) -> Iterator[str]:
     """Yield the checks in the gates' files: node ids without parameters, relative to the parent of ``suites``."""
-    for path in sorted(suites.glob("*/**/test_*.py")):
+    for path in python_files(suites):
         tree = parse(path)
         if tree is not None:
             file = path.relative_to(suites.parent).as_posix()

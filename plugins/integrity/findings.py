@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugins.integrity.collection_guard import shortened
+from plugins.integrity.bound_names import unbound
+from plugins.integrity.collection_guard import parse, shortened
 from plugins.integrity.fixture_guard import clashes, shadowed, unknown
 from plugins.integrity.hook_guard import Problem, foreign_hooks, replaced
 from plugins.integrity.process_guard import file_hashes
-from plugins.stages import gate_of
+from plugins.stages import gate_of, python_files
 
 LOAD = "load"
 
@@ -22,13 +23,15 @@ LOAD = "load"
 class Findings:
     """The findings of one process.
 
-    ``problems`` forbid any run; ``shortened`` (checks without some of their parameters) and ``deselected`` forbid a whole run,
-    one of all checks. ``files``: the SHA-256 of each file below ``suites/``.
+    ``problems`` forbid any run; ``shortened`` (checks without some of their parameters), ``unbound`` (checks whose names their
+    files did not bind, and files that were not collected) and ``deselected`` forbid a whole run, one of all checks.
+    ``files``: the SHA-256 of each file below ``suites/``.
     """
 
     problems: tuple[Problem, ...] = ()
     shortened: tuple[str, ...] = ()
     deselected: int = 0
+    unbound: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -39,7 +42,8 @@ class CollectionWatch:
         """Start counting. ``load``: whether that gate belongs to the run; if not, its checks do not count as missing."""
         self._suites, self._excused = suites, None if load else LOAD
         self._reported: set[str] = set()
-        self._before: list[pytest.Item] = []
+        self._found: list[pytest.Item] = []
+        self._modules: dict[str, pytest.Module] = {}
         self._skipped = 0
         self._uncollected: list[str] = []
 
@@ -72,16 +76,29 @@ class CollectionWatch:
         """Count the files that were skipped."""
         self._skipped += report.skipped
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
-        """Store the items before any other plugin changes them."""
-        self._before = list(items)
-        return (yield)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Store each item as it is found: no hook that is registered later can remove it before."""
+        self._found.append(item)
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """Store the files that pytest collects."""
+        if isinstance(collector, pytest.Module):
+            self._modules[collector.nodeid] = collector
+
+    def unbound(self) -> Iterator[str]:
+        """Yield the files of checks that were not collected, and the checks whose names their files did not bind."""
+        for path in python_files(self._suites):
+            file = path.relative_to(self._suites.parent).as_posix()
+            tree, module = parse(path), self._modules.get(file)
+            if module is None:
+                yield file
+            elif tree is not None and (imported := vars(module).get("_obj")) is not None:
+                yield from (f"{file}::{name}" for name in unbound(tree.body, imported))
 
     def missing(self, items: Sequence[pytest.Item]) -> int:
         """Return how many checks are missing in ``items``."""
         left = {item.nodeid for item in items}
-        gone = {item.nodeid for item in self._before if item.nodeid not in left and not self._is_excused(item)}
+        gone = {item.nodeid for item in self._found if item.nodeid not in left and not self._is_excused(item)}
         return len(gone | self._reported)
 
     def _is_excused(self, item: pytest.Item) -> bool:
@@ -101,6 +118,7 @@ def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, 
         ),
         tuple(shortened(items)),
         watch.missing(items),
+        tuple(watch.unbound()),
         file_hashes(suites),
     )
 
@@ -108,5 +126,9 @@ def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, 
 def from_json(raw: Mapping[str, Any]) -> Findings:
     """Return the findings of a worker, which come as JSON."""
     return Findings(
-        tuple(Problem(**one) for one in raw["problems"]), tuple(raw["shortened"]), raw["deselected"], raw["files"]
+        tuple(Problem(**one) for one in raw["problems"]),
+        tuple(raw["shortened"]),
+        raw["deselected"],
+        tuple(raw["unbound"]),
+        raw["files"],
     )

@@ -21,8 +21,9 @@ from execnet.gateway_base import Channel
 
 from plugins.options import project_of
 
-# These hooks decide the outcome of a check, or whether it runs at all.
+# These hooks decide the outcome of a check, or whether it is found and runs at all.
 DECIDING_HOOKS = (
+    "pytest_make_collect_report",
     "pytest_runtest_protocol",
     "pytest_runtest_call",
     "pytest_pyfunc_call",

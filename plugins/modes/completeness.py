@@ -93,9 +93,11 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
         raise Refused(f"{collected.skipped} files of checks were skipped, but this run must run all checks")
     if found.shortened:
         raise Refused(found.shortened[0], hint="Look for a conftest or a plugin that implements pytest_generate_tests.")
-    if missing := [name for name in uncollected(named, names) if collected.belongs(name, suites)]:
+    missing = [*uncollected(named, names), *found.unbound]
+    if missing := [name for name in dict.fromkeys(missing) if collected.belongs(name, suites)]:
         raise Refused(
-            f"{missing[0]} is in its file but was not collected ({len(missing)} in all)",
+            f"{missing[0]} {'is in its file but' if '::' in missing[0] else 'is a file of checks that'} was not collected "
+            f"({len(missing)} in all)",
             hint="Look for a condition around it (if, try), for collect_ignore, a conftest or an option that leaves it out.",
         )
 

@@ -92,7 +92,7 @@ def collection(*stages: Stage, problem: str | None = None, **files: str) -> list
         "stages": [int(stage) for stage in stages],
         "samples": [""] * len(stages),
         "exemptions": [None] * len(stages),
-        "findings": {"problems": [], "shortened": [], "deselected": 3, "files": files},
+        "findings": {"problems": [], "shortened": [], "deselected": 3, "unbound": [], "files": files},
         "assertion_problem": problem,
         "variables": {},
     }

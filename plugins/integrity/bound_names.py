@@ -1,0 +1,71 @@
+"""Find the checks that a file imports, assigns or inherits, and whose names it did not bind when pytest imported it.
+
+A condition, or an import that fails in a ``try``, removes such a check without a trace: no function in the file shows it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+
+from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, is_group, last_name, ways
+
+NEVER_RUN = ("TYPE_CHECKING", "__name__")
+"""A condition with one of these names is false when pytest imports a file, and no check is meant to stand behind it."""
+STAR = "*"
+
+
+def unbound(body: Sequence[ast.stmt], owner: object, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the checks that no branch bound. ``body`` defines ``owner``, a module or a class."""
+    stars = []
+    for name, node in _bindings(body):
+        if name == STAR:
+            stars.append(node)
+        elif not hasattr(owner, name) or (getattr(owner, name) is None and _may_fall_back(node, body)):
+            yield f"{prefix}{name}"
+        elif isinstance(node, ast.ClassDef):
+            yield from unbound(node.body, getattr(owner, name), f"{prefix}{name}::")
+    absent = [
+        one for one in stars if isinstance(one, ast.ImportFrom) and not one.level and one.module not in sys.modules
+    ]
+    if absent and len(absent) == len(stars):  # else another import of the same statement took its place
+        yield f"{prefix}from {absent[0].module} import {STAR}"
+
+
+def _may_fall_back(node: ast.stmt, body: Sequence[ast.stmt]) -> bool:
+    """Return whether None may stand for a check: after an import, or in a branch. A variable may be None by itself."""
+    return isinstance(node, ast.ImportFrom) or node not in body
+
+
+def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield each name of a check, or of a class of checks, that an import, an assignment or a class binds in any branch."""
+    for node in body:
+        match node:
+            case ast.ImportFrom(names=names):
+                yield from ((one.asname or one.name, node) for one in names if _may_be_check(one.asname or one.name))
+            case ast.Assign(targets=targets, value=value) if _may_be_value(value):
+                named = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+                yield from ((name, node) for name in named if _may_be_check(name))
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if _may_be_value(value):
+                if _may_be_check(name):
+                    yield name, node
+            case ast.ClassDef(name=name) if is_group(node):
+                yield name, node
+            case ast.If(test=test, orelse=other) if any(last_name(one) in NEVER_RUN for one in _expressions(test)):
+                yield from _bindings(other)
+            case _:
+                yield from (found for way in ways(node) for block in way for found in _bindings(block))
+
+
+def _may_be_check(name: str) -> bool:
+    return name == STAR or name.startswith((CHECK_PREFIX, GROUP_PREFIX))
+
+
+def _may_be_value(value: ast.expr) -> bool:
+    """Return whether a value may be a function or a class; a text, a number or a list is data of the checks."""
+    return isinstance(value, ast.Call | ast.Name | ast.Attribute | ast.Lambda | ast.IfExp)
+
+
+def _expressions(node: ast.expr) -> Iterator[ast.expr]:
+    yield from (one for one in ast.walk(node) if isinstance(one, ast.expr))

@@ -1,0 +1,198 @@
+"""Checks that a condition, an import, a conftest or a link removes are missed, also if no ``def`` of the file shows them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from plugins.integrity.bound_names import unbound
+from plugins.integrity.collection_guard import declared
+from plugins.stages import files_below, files_of_checks, folders
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, Project
+
+SHARED = "def test_login(client): assert client.get('/health').status_code == 500\n"
+MAKE = "def make(path):\n    def check(client): assert client.get(path).status_code == 500\n    return check\n"
+BASE = "class LoginChecks:\n    def test_login(self, client): assert client.get('/health').status_code == 500\n"
+REMOVED = {
+    "try:\n    from shared_checks import test_login\nexcept ImportError:\n    pass": "test_login",
+    "try:\n    from shared import login as test_login\nexcept ImportError:\n    test_login = None": "test_login",
+    "try:\n    from shared import TestLogin\nexcept ImportError:\n    pass": "TestLogin",
+    "try:\n    from no_such_module import *\nexcept ImportError:\n    pass": "from no_such_module import *",
+    "if full:\n    test_pages = make('/pages')": "test_pages",
+    "if full:\n    test_none = make('/pages')\nelse:\n    test_none = None": "test_none",
+    "if full:\n    test_pages: object = make('/pages')": "test_pages",
+    "if full:\n    test_a = test_b = make('/pages')": "test_a",
+    "if full:\n    pass\nelse:\n    with lock:\n        for path in paths:\n            test_pages = make(path)": "test_pages",
+    "match full:\n    case True:\n        test_pages = make('/pages')": "test_pages",
+    "if full:\n    class TestLogin(LoginChecks): pass": "TestLogin",
+    "try:\n    class Login(unittest.TestCase): pass\nexcept NameError:\n    pass": "Login",
+    "class TestHere:\n    if full:\n        test_pages = make('/pages')": "TestHere::test_pages",
+    "from shared import test_login\ndel test_login": "test_login",
+}
+KEPT = [
+    "if full:\n    from shared import test_here\nelse:\n    test_here = make('/pages')",
+    "try:\n    from a import test_here\nexcept ImportError:\n    from b import test_here",
+    "if TYPE_CHECKING:\n    from starlette.testclient import TestClient",
+    "if typing.TYPE_CHECKING:\n    from starlette.testclient import TestClient",
+    "if __name__ == '__main__':\n    test_run = run()",
+    "test_none = os.environ.get('SMOKE_USER')",
+    "if full:\n    test_data = ['a', 'b']",
+    "if full:\n    test_user = 'smoke'",
+    "if full:\n    pages = make('/pages')",
+    "try:\n    import test_support\nexcept ImportError:\n    pass",
+    "try:\n    from ast import *\nexcept ImportError:\n    pass",
+    "try:\n    from no_such_module import *\nexcept ImportError:\n    from ast import *",
+    "def function():\n    from shared import test_login",
+    "class Helper:\n    if full:\n        test_pages = make('/pages')",
+    "class TestHere:\n    test_pages = make('/pages')",
+]
+
+
+@pytest.mark.parametrize("source", REMOVED)
+def test_name_that_no_branch_bound(source: str) -> None:
+    class TestHere:
+        pass
+
+    found = list(unbound(ast.parse(source).body, SimpleNamespace(TestHere=TestHere, test_login=None, test_none=None)))
+    assert found[0] == REMOVED[source]
+
+
+@pytest.mark.parametrize("source", KEPT)
+def test_name_that_is_bound_or_no_check(source: str) -> None:
+    class TestHere:
+        def test_pages(self) -> None:
+            """A check."""
+
+    assert (
+        list(unbound(ast.parse(source).body, SimpleNamespace(TestHere=TestHere, test_here=print, test_none=None))) == []
+    )
+
+
+def tree(tmp_path: Path) -> Path:
+    """Return a folder of suites whose gates ``a`` and ``b`` have links to one folder, which has a link back to the suites."""
+    (tmp_path / "shared" / "deep").mkdir(parents=True)
+    (tmp_path / "shared" / "deep" / "test_login.py").write_text(SHARED)
+    (tmp_path / "shared" / "more.yaml").write_text("checks:\n  - name: it is ready\n    request: GET /health\n")
+    (tmp_path / "shared" / "itself").symlink_to("itself")
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "shared" / "back").symlink_to(tmp_path / "suites")
+    for gate in ("a", "b"):
+        (tmp_path / "suites" / gate).mkdir()
+        (tmp_path / "suites" / gate / "more").symlink_to(tmp_path / "shared")
+    (tmp_path / "suites" / "c").symlink_to(tmp_path / "shared")
+    return tmp_path / "suites"
+
+
+def test_checks_behind_links_are_declared_once_for_each_link(tmp_path: Path) -> None:
+    suites = tree(tmp_path)
+    assert sorted(name for name in declared(suites) if name.endswith("test_login")) == [
+        f"suites/{folder}/deep/test_login.py::test_login" for folder in ("a/more", "b/more", "c")
+    ]
+    assert [path.relative_to(suites).as_posix() for path in files_of_checks(suites)] == [
+        "a/more/more.yaml", "b/more/more.yaml", "c/more.yaml",
+    ]  # fmt: skip
+    assert folders(suites) == ["a", "b", "c"]
+    assert len(files_below(suites)) == 9  # with the link to itself
+
+
+def conftest(project: Project, source: str) -> None:
+    (project.path / "suites" / "endpoints" / "conftest.py").write_text(f"import pytest\n{source}")
+
+
+def refused(project: Project, *args: str) -> str:
+    run = project.run(*args)
+    assert (run.result, run.calls) == (REFUSED, []), run.output
+    return str(run.report["reason"])
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("try:\n    from shared_checks import test_login\nexcept ImportError:\n    pass\n", "test_login"),
+        pytest.param(
+            f"import os\n{MAKE}if os.environ.get('FULL'):\n    test_pages = make('/pages')\n",
+            "test_pages",
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            f"{BASE}if not LoginChecks:\n    class TestLogin(LoginChecks): pass\n", "TestLogin", marks=pytest.mark.soak
+        ),
+    ],
+    ids=["import", "assignment", "class"],
+)
+def test_condition_removes_a_check(project: Project, source: str, missing: str, workers: str) -> None:
+    if "shared_checks" in source:
+        (project.path / "suites" / "endpoints" / "shared_checks.py").write_text(SHARED)
+    project.add("endpoints", f"{source}{ASKS}")
+    assert f"test_endpoints_more.py::{missing} is in its file but was not collected" in refused(project, workers)
+    assert project.run("--plan").code == 4
+    chosen = project.run("suites/redis", target=None)
+    assert chosen.code == 0, chosen.output
+
+
+WRAPPER = """
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items):
+    items[:] = [one for one in items if "login" not in one.nodeid]
+    return (yield)
+"""
+REPORT = """
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    report.result = [one for one in report.result if "login" not in one.nodeid]
+    return report
+"""
+CHECKS = {
+    "inherited": f"{BASE}class TestIt(LoginChecks): pass\n",
+    "assigned": f"{MAKE}test_login = make('/health')\n",
+    "a parameter": "import pytest\n@pytest.fixture(params=['a', 'login'])\ndef page(request): return request.param\n"
+    "def test_it(client, page): assert client.get('/health').status_code == 200 and page != 'login'\n",
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["inherited", *(pytest.param(kind, marks=pytest.mark.soak) for kind in list(CHECKS)[1:])]
+)
+def test_later_conftest_removes_a_check_before_all_others(project: Project, kind: str) -> None:
+    project.add("endpoints", CHECKS[kind] + ASKS)
+    conftest(project, WRAPPER)
+    assert "1 checks were deselected" in refused(project)
+
+
+def test_conftest_that_changes_what_a_file_holds(project: Project) -> None:
+    project.add("endpoints", CHECKS["inherited"] + ASKS)
+    conftest(project, REPORT)
+    assert "suites/endpoints/conftest.py implements pytest_make_collect_report" in refused(project)
+
+
+@pytest.mark.parametrize("kind", ["plain", "inherited"])
+def test_conftest_leaves_a_link_out(project: Project, kind: str) -> None:
+    shared = project.path / "more" / "shared"
+    shared.mkdir(parents=True)
+    (shared / "test_login.py").write_text(SHARED if kind == "plain" else CHECKS["inherited"])
+    (project.path / "suites" / "endpoints" / "shared").symlink_to("../../more/shared")
+    conftest(project, 'collect_ignore = ["shared"]\n')
+    reason = refused(project)
+    name = (
+        "test_login.py::test_login is in its file but" if kind == "plain" else "test_login.py is a file of checks that"
+    )
+    assert f"suites/endpoints/shared/{name} was not collected" in reason
+
+
+def test_link_that_is_collected_is_accepted(project: Project) -> None:
+    shared = project.path / "more" / "shared"
+    shared.mkdir(parents=True)
+    base = BASE.replace("500", "200")
+    (shared / "test_login.py").write_text(
+        f"{base}class TestIt(LoginChecks): pass\ntry:\n    from a import b\nexcept ImportError:\n    pass\n"
+    )
+    (project.path / "suites" / "endpoints" / "shared").symlink_to("../../more/shared")
+    conftest(project, "def pytest_collection_modifyitems(items): items.reverse()\n")
+    run = project.run()
+    assert run.result == PROMOTED, run.output
+    assert run.gate("endpoints")["checks"] == 2
