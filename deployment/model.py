@@ -208,6 +208,8 @@ class DomainState:
 
 DIED = "the run died"
 """How the reason of a run begins whose process ended before the run did."""
+UNRECORDED = "not recorded"
+"""How the reason of a promotion begins whose bake passed, but which the lock's table did not take."""
 STOPPED = "the run was stopped before all checks had run"
 _CUT_SHORT = ("interrupted by ", STOPPED, DIED)
 

@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     HELD = "held"  # verified, but it may not go on without an approval
     FAILED = "failed"
     REFUSED = "refused"  # it may not begin: another deployment holds the lock, or the target is live
-    FROZEN = "frozen"  # it failed, and traffic cannot go back: the release's migration is irreversible
+    FROZEN = "frozen"  # traffic stays: the migration is irreversible, or the promotion cannot be recorded
     UNMOVED = "unmoved"  # a switch failed, or a rollback by hand would do harm: traffic never moved
 
 

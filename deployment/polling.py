@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.1
 PAUSE_GROWTH = 1.5
+# A clock that only pauses move may never advance by less than this, because of the rounding of floats.
+SHORTEST_PAUSE_S = 1e-6
 BLIND_S = 30.0
 """A watch fails if it could not read its subject for this long."""
 # A watch that did not ask for longer than this did not watch, so that time says nothing about its subject.
@@ -40,7 +42,7 @@ def poll(
         if result is not None:
             return result
         elapsed = clock.monotonic() - began
-        if elapsed >= timeout_s:
+        if timeout_s - elapsed < SHORTEST_PAUSE_S:
             raise DeadlinePassed(f"{waiting_for()} (waited {elapsed:.0f} s, the limit is {timeout_s:.0f} s)")
         tick(elapsed)
         clock.sleep(min(pause, longest_pause_s, max(0.0, timeout_s - elapsed)))

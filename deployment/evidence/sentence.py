@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployment.evidence.journal import Record, last_data
+from deployment.model import UNRECORDED as UNRECORDED_REASON
 from deployment.model import Reason
 
 SENTENCES = {
@@ -55,12 +56,19 @@ ENDED = {
     "rejected": "it had not been promoted",
 }
 """How the recovered run ended."""
+UNRECORDED = (
+    "NOT RECORDED: {image} is live on {target} in {environment} and its bake saw no harm, but the lock's table did not take "
+    "the result. A person must act now."
+)
 NEXT = {
     "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status{named}` shows where traffic goes, "
     "`python scripts/deploy.py recover{named}` tries again.",
     "frozen": "Fix it forward: `python scripts/deploy.py recover{named} --keep-live REASON` releases the lock once the live "
     "colour is healthy, then deploy the fix. Or roll back anyway: "
     "`python scripts/deploy.py recover{named} --allow-irreversible REASON`. See docs/roll-back-by-hand.md.",
+    "unrecorded": "As soon as the table answers, run `python scripts/deploy.py recover{named}` on this machine: its journal "
+    "shows that the bake passed, so the promotion becomes final. From another machine, `recover` and the next deployment "
+    "move traffic back.",
 }
 """The next step for a person; ``{named}`` is the option that names the environment."""
 
@@ -81,6 +89,8 @@ def sentence(report: Mapping[str, Any], live: str | None = None, records: Sequen
 def _template(report: Mapping[str, Any]) -> str:
     if is_frozen(report):
         return FROZEN
+    if is_unrecorded(report):
+        return UNRECORDED
     switched = all(step["outcome"] == "passed" for step in report.get("steps", ()) if step["name"] == "promote")
     return SENTENCES[report["verdict"]] if switched or report["verdict"] != "rolled_back" else IN_PART
 
@@ -187,6 +197,8 @@ def live_after(
     """Return what is live after the run, as far as its journal shows it. ``undoes``: the promotion that the run undoes."""
     if moved := last_data(records, "moved_elsewhere"):
         return f"{shares_words(moved['weights'])}, moved by somebody else"
+    if is_unrecorded(report):
+        return f"{report['image']} on {report['target']}"
     if report["verdict"] == "rollback_failed":
         kept, frozen = last_data(records, "kept"), last_data(records, "frozen")
         return str(kept["live"]) if kept else shares_words(frozen["weights"]) if frozen.get("weights") else None
@@ -233,7 +245,9 @@ def next_step(report: Mapping[str, Any], records: Sequence[Record] = ()) -> str 
     """Return what a person must do after this verdict; None if nothing, or if a person has decided already."""
     if last_data(records, "kept"):
         return None
-    text = NEXT.get("frozen" if is_frozen(report) else str(report["verdict"]))
+    text = NEXT.get(
+        "frozen" if is_frozen(report) else "unrecorded" if is_unrecorded(report) else str(report["verdict"])
+    )
     return text and text.format(named=in_environment(report["environment"]))
 
 
@@ -250,6 +264,12 @@ def name_environment(text: str, name: str | None) -> str:
 def is_frozen(report: Mapping[str, Any]) -> bool:
     """Return whether the deployment was halted because its release's migration is irreversible."""
     return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])
+
+
+def is_unrecorded(report: Mapping[str, Any]) -> bool:
+    """Return whether the deployment was halted because the lock's table did not take the result of its bake."""
+    reason = Reason.parse(str(report["reason"]))
+    return report["verdict"] == "rollback_failed" and reason.text.startswith(UNRECORDED_REASON)
 
 
 def undo_sentence(report: Mapping[str, Any], undoes: str) -> str:

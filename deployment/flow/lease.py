@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import psutil
 
-from deployment.errors import CloudError, LeaseLost, first_line
+from deployment.errors import CloudError, LeaseLost, SettingsError, first_line
 from deployment.model import Holder
 from deployment.plan import DeploymentRecord, Ports
 from deployment.ports import Clock, Lease
@@ -21,6 +21,8 @@ from deployment.settings import DeploymentLimits
 RENEWALS_PER_TTL = 3
 # A later process that got the same pid started at another time.
 SAME_START_S = 1.0
+UNANSWERED = (CloudError, SettingsError, LeaseLost)
+"""The errors of a call to the lock's table."""
 
 
 class LeaseKeeper:
@@ -68,7 +70,7 @@ def release_lock(lease: Lease, holder: Holder, notes: Mapping[str, str | None]) 
     try:
         lease.note(holder, notes)
         lease.release(holder)
-    except (CloudError, LeaseLost) as error:
+    except UNANSWERED as error:
         return f"the lock was not released, run recover: {first_line(error)}"
     return None
 

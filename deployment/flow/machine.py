@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 
 from deployment.errors import (
     CloudError,
+    DeadlinePassed,
     DeploymentError,
     JournalUnwritable,
     LeaseLost,
     LiveIsHealthier,
     ProvisionFailed,
     RouteConflict,
+    SettingsError,
     StepFailed,
     first_line,
 )
@@ -30,7 +32,7 @@ from deployment.flow.reverify import Verified, check_live, refuse_open_deploymen
 from deployment.flow.rollback import ByHand, move_traffic_back, retire
 from deployment.flow.state import DeploymentState
 from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
-from deployment.model import Colour, Readiness, Reason, Routes, Service
+from deployment.model import UNRECORDED, Colour, Readiness, Reason, Routes, Service
 from deployment.phases import Outcome, Phase
 from deployment.plan import ApprovalRequest, LiveSnapshot, Promotion
 from deployment.polling import poll
@@ -194,21 +196,28 @@ class Machine(DeploymentState):
         return still_verified(self._plan, self._ports, self._candidate)
 
     def complete(self) -> None:
-        """Make the promotion final. If the lease was lost, abandon the deployment instead."""
+        """Make the promotion final: journal the bake's outcome, then record it beside the lease, then end.
+
+        If the lease was lost or the journal cannot be written, abandon the deployment instead. If the record cannot be
+        written, halt and leave traffic where it is: a rollback would need the same table.
+        """
         try:
-            self._ports.lease.check(self._held())
+            self._ports.lease.renew(self._held())
         except LeaseLost as error:
             self.abandon(Reason("bake", first_line(error)))
             return
-        except CloudError as error:
+        except (CloudError, SettingsError) as error:
             self._journal.append("check_failed", error=first_line(error))
         try:
             self._journal.require_written()
             self._steps.end(True, f"{self._limits.bake:g} s without harm", watched_s=self._watched_s)
             self._journal.require_written()
-            self._move(Outcome.OK)
-        except JournalUnwritable as error:
+            self._record_promotion()
+            self._move(Outcome.OK, publish=False)
+        except (JournalUnwritable, LeaseLost) as error:
             self.take_back(Reason("bake", first_line(error)))
+        except DeadlinePassed as error:
+            self._leave_unrecorded(first_line(error))
 
     # -- the way out -----------------------------------------------------------------------------------------------
 
@@ -248,15 +257,28 @@ class Machine(DeploymentState):
 
     def complete_resumed(self) -> None:
         """Make the promotion final for a run that died after it had journalled that its bake passed."""
-        self._promoted_generation = self._ports.router.observe().generation
         self._baked = True
-        self.complete()
+        if self._still_promoted():
+            self.complete()
 
     def retire_resumed(self) -> None:
-        """Stop the candidate for a run that died after it had journalled its end."""
-        self._promoted_generation = self._ports.router.observe().generation
+        """Stop the candidate for a run that died after it had recorded its end."""
+        if not self._still_promoted():
+            return
         if self._phase is Phase.ROLLED_BACK or (self._phase is Phase.REJECTED and self._touched):
             self._retire()
+
+    def _still_promoted(self) -> bool:
+        """Return False, and roll back, if the record says that the promotion passed and another colour is live.
+
+        The run took its promotion back, or another writer moved traffic, and the lock's table did not get to know it.
+        """
+        routes = self._ports.router.observe()
+        self._promoted_generation = routes.generation
+        if self._phase not in (Phase.BAKING, Phase.SUCCEEDED) or routes.live is self._plan.target:
+            return True
+        self.take_back(Reason("bake", f"{routes.live} is live: the promotion was taken back after the bake"))
+        return False
 
     def undo_resumed(self, promotion: Promotion, died: Reason) -> None:
         """Go on with a rollback by hand whose process died. It is rejected if only the live colour is healthy."""
@@ -290,6 +312,14 @@ class Machine(DeploymentState):
         frozen = f"frozen: the migration of {image.name} is irreversible, so traffic was not sent back"
         self._reason = self._reason.with_more(frozen) if self._reason else Reason("promote", frozen)
         self._move(Outcome.FAILED if self._phase is Phase.ROLLING_BACK else Outcome.FROZEN)
+
+    def _leave_unrecorded(self, problem: str) -> None:
+        """Halt and leave traffic on the candidate, which passed its bake: the lock's table did not take the result."""
+        self._journal.allow_gaps()
+        image, target = self._plan.image.name, self._plan.target
+        self._journal.append("unrecorded", image=image, colour=target, error=problem)
+        self._reason = Reason("bake", f"{UNRECORDED}: {problem}; {image} passed its bake and stays live on {target}")
+        self._move(Outcome.FROZEN, publish=False)
 
     def _roll_back(self, beside: Beside, by_hand: ByHand | None = None) -> None:
         if self._plan.image.irreversible and not self._back_allowed:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from deployment.errors import CloudError, LeaseLost, StepFailed, first_line
-from deployment.events import Listener, PhaseChanged
+from deployment.errors import CloudError, LeaseLost, SettingsError, StepFailed, first_line
+from deployment.events import Listener, PhaseChanged, Waiting
 from deployment.evidence.journal import Journal, last_data
 from deployment.flow.alarms import AlarmWatch
-from deployment.flow.lease import LeaseKeeper, release_lock
+from deployment.flow.lease import UNANSWERED, LeaseKeeper, release_lock
 from deployment.flow.lost_reports import lost_report, note_of
 from deployment.flow.steps import Steps
 from deployment.model import Holder, Reason, Service
@@ -34,6 +34,7 @@ from deployment.plan import (
     Ports,
     Promotion,
 )
+from deployment.polling import poll
 from deployment.settings import NEVER, DeploymentLimits
 
 
@@ -252,12 +253,14 @@ class DeploymentState:
             raise AssertionError("the live colour was never checked")
         return self._previous
 
-    def _move(self, outcome: Outcome) -> None:
+    def _move(self, outcome: Outcome, *, publish: bool = True) -> None:
+        """Enter the next phase. ``publish``: write the record beside the lease as well."""
         before, self._phase = self._phase, advance(self._phase, outcome)
         self._phase_since = self._ports.clock.now()
         self._journal.append("phase", before=before, after=self._phase, reason=self._reason)
         self._journal.require_written()
-        self._publish()
+        if publish:
+            self._publish()
         self._steps.notify(PhaseChanged(before, self._phase, self._reason))
 
     def record(self) -> DeploymentRecord:
@@ -282,10 +285,41 @@ class DeploymentState:
         try:
             notes = {"deployment": self.record().dump(), "head": self._journal.head}
             self._ports.lease.note(self._holder, notes)
-        except (CloudError, LeaseLost) as error:
+        except UNANSWERED as error:
             if not self.ended and self._phase is not Phase.ROLLING_BACK:
                 raise
             self._journal.append("note_failed", error=first_line(error))
+
+    def _record_promotion(self) -> None:
+        """Write the record of a promotion beside the lease, with retries for ``rollback_timeout`` seconds.
+
+        Until it is written, a run on another machine rolls the promotion back. Raises LeaseLost, and DeadlinePassed if
+        the lock's table did not take the record.
+        """
+        lease, holder, failed = self._ports.lease, self._held(), ""
+
+        def attempt() -> bool | None:
+            nonlocal failed
+            now = self._ports.clock.now().isoformat()
+            record = replace(self.record(), phase=Phase.SUCCEEDED, phase_since=now)
+            try:
+                if failed:  # the lease may have expired meanwhile
+                    lease.renew(holder)
+                lease.note(holder, {"deployment": record.dump(), "head": self._journal.head})
+            except (CloudError, SettingsError) as error:
+                if not failed:
+                    self._journal.append("note_failed", error=first_line(error))
+                failed = first_line(error)
+                return None
+            return True
+
+        poll(
+            self._ports.clock,
+            attempt,
+            timeout_s=self._limits.rollback_timeout,
+            waiting_for=lambda: f"the lock's table did not take the result; last: {failed}",
+            tick=lambda elapsed: self._steps.notify(Waiting("bake", f"recording the promotion: {failed}", elapsed)),
+        )
 
     def let_go(self, unreported: str | None = None) -> str | None:
         """Close the record and release the lease, after the report was written; does nothing when called again.

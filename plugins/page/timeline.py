@@ -83,6 +83,9 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         + (f": {d['reason']}" if d.get("reason") else "")
     ),
     "frozen": lambda d: f"frozen: the migration of {d['image']} is irreversible",
+    "unrecorded": lambda d: (
+        f"{d['image']} stays live on {d['colour']}, but the promotion is not recorded: {d['error']}"
+    ),
     "irreversible": lambda d: f"{d.get('by')} allowed an irreversible migration: {d.get('reason')}",
     "kept": lambda d: f"{d['by']} kept {d['live']} live: {d['reason']}",
     "switched": lambda d: f"traffic was sent to {d['colour']}{_share(d)}, generation {d['generation']}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.data import content
 from deployment.evidence.receipt import report_of
 from deployment.evidence.report import REPORT_FILE, VERDICTS
-from deployment.evidence.sentence import NEXT, in_environment
+from deployment.evidence.sentence import NEXT, in_environment, is_unrecorded, next_step
 from deployment.flow import lost_reports
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.notices import Audience
@@ -87,6 +88,9 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         if decision.keep is not None:
             click.echo("Traffic is unchanged and the lock is free: deploy the fix.")
             return 0
+        if written and is_unrecorded(report := json.loads((folder / REPORT_FILE).read_bytes())):
+            click.echo(f"{report['reason']}\n{next_step(report)}", err=True)
+            return HALTED
         if found.record.plan.image.irreversible and decision.back is None:
             choice = NEXT["frozen"].format(named=in_environment(settings.environment))
             click.echo(f"Frozen: the migration of {found.record.plan.image.name} is irreversible. {choice}", err=True)
