@@ -132,7 +132,8 @@ class Holder:
     """The holder of the lease: enough to name it, and to find out whether its process is alive.
 
     ``process_started`` is the process's start in seconds since the epoch; a later process of the same pid started at
-    another time. ``token`` is the fencing token; it grows with every acquisition.
+    another time. ``token`` is the fencing token; it grows with every acquisition. ``process_identity``: see
+    ``deployment.clock``; None if the system has none, or if an earlier version wrote the holder.
     """
 
     deployment_id: str
@@ -144,6 +145,7 @@ class Holder:
     expires_at: datetime
     token: int = 0
     doing: str = ""
+    process_identity: str | None = None
 
 
 @dataclass(frozen=True)

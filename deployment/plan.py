@@ -113,17 +113,18 @@ class ApprovalRequest:
 class Owner:
     """The process that works on a deployment.
 
-    ``process_started`` (epoch s) distinguishes it from a later process of the same pid.
+    ``process_started`` (epoch s) distinguishes it from a later process of the same pid; ``process_identity`` as in Holder.
     """
 
     host: str
     pid: int
     process_started: float
+    process_identity: str | None = None
 
     @classmethod
     def of(cls, holder: Holder) -> Owner:
         """Return the process that holds the lease."""
-        return cls(holder.host, holder.pid, holder.process_started)
+        return cls(holder.host, holder.pid, holder.process_started, holder.process_identity)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class DeploymentRecord:
                 raw["actor"],
                 datetime.fromisoformat(raw["started_at"]),
             ),
-            owner=Owner(raw["host"], raw["pid"], raw["process_started"]),
+            owner=Owner(raw["host"], raw["pid"], raw["process_started"], raw.get("process_identity")),
             phase=Phase(raw["phase"]),
             phase_since=raw["phase_since"],
             step=raw["step"],

@@ -229,7 +229,7 @@ def refuse_to_stop_under_a_run(project: Project) -> None:
         return
     if holder is None:
         return
-    here = owner_alive(holder.host, holder.pid, holder.process_started)
+    here = owner_alive(holder)
     if here or (here is None and holder.expires_at > clock.now()):
         raise Refused(
             f"{holder.deployment_id} of {holder.actor} holds the lock of this environment (host {holder.host}, "

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployment.clock import process_identity
 from deployment.evidence.journal import Journal, Record, last_data
 from deployment.model import Colour, Image
 from deployment.project import framework_version
@@ -74,6 +75,7 @@ def open_journal(journal: Journal, opening: Opening, started_at: str, **more: An
         mode=opening.mode,
         host=socket.gethostname(),
         pid=os.getpid(),
+        process_identity=process_identity(),
         **written_by(),
         **more,
     )

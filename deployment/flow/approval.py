@@ -171,7 +171,7 @@ def _awaiting_approval(ports: Ports, deployment_id: str) -> DeploymentRecord:
     record = current.record
     if record.phase is not Phase.AWAITING_APPROVAL:
         raise Refused(f"deployment {deployment_id} does not wait for an approval: its phase is {record.phase}")
-    if owner_alive(record.owner.host, record.owner.pid, record.owner.process_started) is False:
+    if owner_alive(record.owner) is False:
         raise Refused(
             f"the run of {deployment_id} died while it waited",
             hint="`python scripts/deploy.py recover` recovers it; nothing was promoted.",

@@ -11,9 +11,10 @@ from datetime import timedelta
 
 import psutil
 
+from deployment.clock import process_identity, process_runs
 from deployment.errors import CloudError, LeaseLost, SettingsError, first_line
 from deployment.model import Holder
-from deployment.plan import DeploymentRecord, Ports
+from deployment.plan import DeploymentRecord, Owner, Ports
 from deployment.ports import Clock, Lease
 from deployment.settings import DeploymentLimits
 
@@ -87,29 +88,36 @@ def this_process(deployment_id: str, actor: str, clock: Clock, limits: Deploymen
         since=now,
         expires_at=now + timedelta(seconds=limits.lease_ttl),
         doing=doing,
+        process_identity=process_identity(),
     )
 
 
-def owner_alive(host: str, pid: int, process_started: float) -> bool | None:
-    """Return whether that process is alive, or None if it ran on another host and cannot be checked from here."""
-    if host != socket.gethostname():
+def owner_alive(owner: Holder | Owner) -> bool | None:
+    """Return whether that process is alive, or None if that cannot be known from here: then only its lease shows it.
+
+    A host's name does not identify a machine, and its clock may be set. So a process counts as dead only if it has an
+    identity of this boot and PID namespace; one of an earlier version has none.
+    """
+    if owner.process_identity is not None:
+        return process_runs(owner.process_identity)
+    if owner.host != socket.gethostname():
         return None
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - process_started) < SAME_START_S
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        process = psutil.Process(owner.pid)
+        same = abs(process.create_time() - owner.process_started) < SAME_START_S
+        return True if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.Error:
-        return False
+        return None
 
 
 def alive(ports: Ports, holder: Holder | None) -> bool:
     """Return whether the holder may still act.
 
-    Its process is alive; or it ran on another host and its lease has not expired.
+    Its process is alive; or that cannot be known from here, and its lease has not expired.
     """
     if holder is None:
         return False
-    here = owner_alive(holder.host, holder.pid, holder.process_started)
+    here = owner_alive(holder)
     return holder.expires_at > ports.clock.now() if here is None else here
 
 

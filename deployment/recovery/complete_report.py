@@ -6,6 +6,7 @@ A run that touches something records itself beside the lease first; ``deployment
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from deployment.clock import process_runs
 from deployment.errors import JournalBroken, JournalUnwritable, LeaseHeld, LeaseLost, first_line
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
@@ -32,6 +34,8 @@ NO_RESULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 VERIFY_MODE = "verify"
 REPORTING_MODES = ("deploy", "rollback", VERIFY_MODE)
 """The modes of runs that write a report."""
+LONGEST_SILENCE_S = 2 * 86_400.0
+"""No wait of a run may be set to more than a day, and it writes its journal before and after each."""
 TOUCHING_STEPS = ("provision", "rollback")
 """The first step of a deployment, and of a rollback, that changes anything.
 
@@ -94,7 +98,7 @@ def _dead_runs(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
             records = list(read(path))
         except (JournalBroken, OSError):  # a changed or unreadable journal is evidence: leave it as it is
             continue
-        if records and _process_ended(records[0]):
+        if records and _process_ended(records[0], path):
             yield folder, records
 
 
@@ -182,20 +186,39 @@ def _touched(records: list[Record]) -> bool:
 
 def run_ended(reports: Path, run_id: str) -> bool:
     """Return whether the run's process, on this host, has certainly ended, by the first line of its journal."""
+    path = reports / run_id / JOURNAL_FILE
     try:
-        opened = next(read(reports / run_id / JOURNAL_FILE), None)
+        opened = next(read(path), None)
     except (JournalBroken, OSError):
         return False
-    return opened is not None and "pid" in opened.data and _process_ended(opened)
+    return opened is not None and "pid" in opened.data and _process_ended(opened, path)
 
 
-def _process_ended(opened: Record) -> bool:
-    """Return whether the run's process, on this host, has ended.
+def _process_ended(opened: Record, path: Path) -> bool:
+    """Return whether the run's process, on this host, has ended; ``path`` is its journal.
 
-    A later process of the same pid began after the line ``opened``.
+    If its identity belongs to another boot, PID namespace or machine of the same name, the process counts as ended if the
+    journal was not written since this machine's boot, or for longer than any step of a run may last.
     """
     if opened.data.get("host") != socket.gethostname():
         return False
+    identity = opened.data.get("process_identity")
+    if identity is None:
+        return _ended_by_clock(opened)
+    runs = process_runs(str(identity))
+    if runs is not None:
+        return not runs
+    try:
+        return path.stat().st_mtime < max(psutil.boot_time(), time.time() - LONGEST_SILENCE_S)
+    except OSError:
+        return False
+
+
+def _ended_by_clock(opened: Record) -> bool:
+    """Return it for a journal without an identity, as an earlier version writes it, by the clock.
+
+    A later process of the same pid began after the line ``opened``.
+    """
     try:
         process = psutil.Process(int(opened.data["pid"]))
         began = process.create_time() - 1.0

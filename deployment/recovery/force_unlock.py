@@ -59,11 +59,11 @@ def break_lock(
 
 
 def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str | None:
-    """Return the sign that the holder is alive: its process on this host, or a renewal during the wait.
+    """Return the sign that the holder is alive: its process, if it can be seen here, or else a renewal during the wait.
 
     None if there is none.
     """
-    here = owner_alive(holder.host, holder.pid, holder.process_started)
+    here = owner_alive(holder)
     if here is not None:
         return f"pid {holder.pid} runs on this host" if here else None
     if holder.expires_at + timedelta(seconds=limits.lease_ttl) < ports.clock.now():

@@ -77,6 +77,7 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
             started_at=plan.started_at.isoformat(),
             host=owner.host,
             pid=owner.pid,
+            process_identity=owner.process_identity,
             reconstructed=True,
             **written_by(),
         )

@@ -53,4 +53,4 @@ def dead_lock_token(ports: Ports) -> int | None:
     holder = ports.lease.current()
     if holder is None or open_deployment(ports) is not None:
         return None
-    return holder.token if owner_alive(holder.host, holder.pid, holder.process_started) is False else None
+    return holder.token if owner_alive(holder) is False else None

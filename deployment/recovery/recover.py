@@ -18,7 +18,7 @@ from deployment.polling import poll
 
 
 def take_over(found: OpenDeployment, by: Operation) -> Holder:
-    """Take the lease of a dead run: at once if its process was on this host, else when the lease expires.
+    """Take the lease of a dead run: at once if its process certainly died on this host, else when the lease expires.
 
     Raises LeaseHeld if the lease is renewed while this waits: then its owner is alive.
     """
@@ -28,7 +28,7 @@ def take_over(found: OpenDeployment, by: Operation) -> Holder:
     holder = found.holder
     if holder is None:
         return lease.acquire(owner)
-    dead_here = owner_alive(holder.host, holder.pid, holder.process_started) is False
+    dead_here = owner_alive(holder) is False
     if dead_here:
         return lease.acquire(owner, take_over=holder.token)
 
@@ -82,7 +82,7 @@ def recover(
             hint="Run `python scripts/deploy.py recover` without --keep-live.",
         )
     owner = found.holder
-    if owner is not None and owner_alive(owner.host, owner.pid, owner.process_started):
+    if owner is not None and owner_alive(owner):
         raise LeaseHeld(owner)
     _refuse_live_process(found.record)
     holder = take_over(found, by)
@@ -140,7 +140,7 @@ def _colour_to_keep(machine: Machine) -> Colour:
 def _refuse_live_process(record: DeploymentRecord) -> None:
     """Raise Refused if the run lost its lock and its process still runs here: two processes would write one journal."""
     owner = record.owner
-    if owner.pid != os.getpid() and owner_alive(owner.host, owner.pid, owner.process_started):
+    if owner.pid != os.getpid() and owner_alive(owner):
         raise Refused(
             f"the process of deployment {record.deployment_id} is alive (pid {owner.pid} on this host), although it lost its lock",
             hint=f"End it first (`kill -CONT {owner.pid}; kill {owner.pid}`), then run `python scripts/deploy.py recover`.",

@@ -102,7 +102,7 @@ def _deployment(current: OpenDeployment) -> dict[str, Any]:
         "pid": owner.pid,
         "started_at": plan.started_at.isoformat(),
         "phase_since": record.phase_since,
-        "owner_alive": owner_alive(owner.host, owner.pid, owner.process_started),
+        "owner_alive": owner_alive(owner),
     }
 
 

@@ -19,7 +19,18 @@ from infrastructure.aws.session import Clients
 HASH_KEY = "id"
 """The table's partition key, a string; the table has no sort key."""
 
-_OWNER = ("deployment_id", "actor", "host", "pid", "process_started", "since", "expires_at", "expires_epoch", "doing")
+_OWNER = (
+    "deployment_id",
+    "actor",
+    "host",
+    "pid",
+    "process_started",
+    "process_identity",
+    "since",
+    "expires_at",
+    "expires_epoch",
+    "doing",
+)
 _IS_MINE = "#fence = :token AND #deployment_id = :deployment_id AND #expires_epoch >= :now"
 
 Attribute = dict[str, Any]
@@ -201,6 +212,8 @@ def _owner(holder: Holder) -> dict[str, Attribute]:
         "host": {"S": holder.host},
         "pid": {"N": str(holder.pid)},
         "process_started": _number(holder.process_started),
+        # An earlier version that takes the lease leaves this attribute as it was, and replaces ``since``.
+        "process_identity": {"S": f"{holder.since.isoformat()} {holder.process_identity or ''}"},
         "since": {"S": holder.since.isoformat()},
         "expires_at": {"S": holder.expires_at.isoformat()},
         "expires_epoch": _number(holder.expires_at.timestamp()),
@@ -221,7 +234,13 @@ def _holder(item: Mapping[str, Attribute]) -> Holder | None:
         expires_at=datetime.fromisoformat(item["expires_at"]["S"]),
         token=int(item["fence"]["N"]),
         doing=item["doing"]["S"],
+        process_identity=_process_identity(item),
     )
+
+
+def _process_identity(item: Mapping[str, Attribute]) -> str | None:
+    since, _, identity = item.get("process_identity", {"S": ""})["S"].partition(" ")
+    return identity or None if since == item["since"]["S"] else None
 
 
 def _same_lease(one: Holder, other: Holder) -> bool:
@@ -229,10 +248,11 @@ def _same_lease(one: Holder, other: Holder) -> bool:
 
 
 def _same_process(one: Holder, other: Holder) -> bool:
-    def process(holder: Holder) -> tuple[str, str, int, float]:
-        return (holder.deployment_id, holder.host, holder.pid, holder.process_started)
-
-    return process(one) == process(other)
+    if one.deployment_id != other.deployment_id:
+        return False
+    if one.process_identity is not None or other.process_identity is not None:
+        return one.process_identity == other.process_identity
+    return (one.host, one.pid, one.process_started) == (other.host, other.pid, other.process_started)
 
 
 def _lost(holder: Holder, now: Holder | None) -> LeaseLost:

@@ -79,7 +79,11 @@ def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
     if deployment is None:
         lines.append("deployment   none")
     else:
-        alive = {True: "its process lives", False: "its process is gone: run recover", None: "on another host"}
+        alive = {
+            True: "its process lives",
+            False: "its process is gone: run recover",
+            None: f"its process on {deployment['host']} cannot be seen from here",
+        }
         lines.append(
             f"deployment   {deployment['id']}: {deployment['image']} to {deployment['target']}, {deployment['phase']} "
             f"since {deployment['phase_since']}, by {deployment['actor']} ({alive[deployment['owner_alive']]})"

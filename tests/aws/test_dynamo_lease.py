@@ -61,6 +61,39 @@ def test_lost_answer_gives_the_same_token(lease: DynamoLease) -> None:
         lease.acquire(replace(holder(), process_started=1.0))  # a later process that got the same pid
 
 
+def test_process_that_was_moved_by_the_clock_gets_its_token_back(lease: DynamoLease) -> None:
+    """The first answer was lost, and the clock was set before the second try."""
+    mine = lease.acquire(replace(holder(), process_identity="boot-1 pid:[1] 100 77"))
+    assert lease.acquire(replace(mine, process_started=1.0)) == replace(mine, process_started=1763800000.123456)
+    with pytest.raises(LeaseHeld):
+        lease.acquire(replace(mine, process_identity="boot-1 pid:[1] 100 78"))
+
+
+def test_identity_of_the_process_is_stored_and_removed(lease: DynamoLease) -> None:
+    mine = lease.acquire(replace(holder(), process_identity="boot-1 pid:[1] 100 77"))
+    there = lease.current()
+    assert there is not None
+    assert there.process_identity == "boot-1 pid:[1] 100 77"
+    lease.release(mine)
+    assert "process_identity" not in lease._item()
+    lease.acquire(holder())
+    there = lease.current()
+    assert there is not None
+    assert there.process_identity is None
+
+
+def test_identity_that_an_earlier_version_left_is_ignored(lease: DynamoLease, clock: Clock) -> None:
+    """An earlier version replaces every attribute of the owner that it knows, and leaves this one."""
+    lease.acquire(replace(holder(), process_identity="boot-1 pid:[1] 100 77"))
+    left = lease._item()["process_identity"]
+    clock.sleep(TTL_S + 1)
+    lease.acquire(holder("d-2", 200))
+    lease._update("SET #note = :left", "attribute_exists(#fence)", {":left": left}, {"#note": "process_identity"})
+    there = lease.current()
+    assert there is not None
+    assert (there.deployment_id, there.process_identity) == ("d-2", None)
+
+
 def test_one_of_24_wins(lease: DynamoLease) -> None:
     def race(number: int) -> Holder | LeaseHeld:
         try:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from deployment.clock import process_identity
 from deployment.errors import LeaseHeld, LeaseLost, RouteConflict, UnknownTag
 from deployment.model import Answer, Colour, Configuration, Holder, Image, Progress, Readiness, Rollout, Routes, Service
 
@@ -21,6 +22,16 @@ PROVISION_POLLS = 2
 
 class Killed(BaseException):
     """The death of the process: no code handles it, and later calls have no effect."""
+
+
+def dead(holder: Holder) -> Holder:
+    """Return the holder as a process of this machine that has ended: its pid was given to a later process."""
+    return replace(holder, process_started=0.0, process_identity=f"{(process_identity() or '').rpartition(' ')[0]} 1")
+
+
+def elsewhere(holder: Holder, host: str = "a-runner-far-away") -> Holder:
+    """Return the holder as a process of another machine, which has the same pid."""
+    return replace(holder, host=host, process_identity=f"another-boot pid:[4026531836] {holder.pid} 1")
 
 
 def image(version: str) -> Image:

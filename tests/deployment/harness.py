@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,17 @@ from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
-from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter
+from tests.deployment.fakes import (
+    GREEN,
+    NEW,
+    FakeClock,
+    FakeCloud,
+    FakeFront,
+    FakeLease,
+    FakePlatform,
+    FakeRouter,
+    dead,
+)
 
 # Seconds. The keeper renews in real time after a third of this, which no test reaches; and the fake clock may pass
 # rollback_timeout within it.
@@ -147,7 +156,7 @@ class Deployment:
         self.stop_keeper()
         self.cloud.dead, self.cloud.trap, self.journal.cloud = False, None, None
         if self.lease.holder:
-            self.lease.holder = replace(self.lease.holder, process_started=0.0)
+            self.lease.holder = dead(self.lease.holder)
 
     def stop_keeper(self) -> None:
         keeper = self.machine._keeper

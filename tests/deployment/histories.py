@@ -36,6 +36,8 @@ from tests.deployment.fakes import (
     FakePlatform,
     FakeRouter,
     Killed,
+    dead,
+    elsewhere,
     image,
 )
 from tests.deployment.history_plan import Command, Fault, History, Kind
@@ -233,7 +235,7 @@ class Process:
     def _effect(self, name: str, act: Callable[..., Any], given: Sequence[Any]) -> Any:
         if name == "acquire":
             holder: Holder = given[0]
-            result = act(replace(holder, host=self.host)) if self.host else act()
+            result = act(elsewhere(holder, self.host)) if self.host else act()
             self.estate.require(result.token > self.token, "the fencing token did not grow")
             self.token = result.token
             return result
@@ -273,7 +275,7 @@ class Process:
         """Change the start time of the process in the lease: no process has that pid and start time now."""
         holder = self.estate.lease.holder
         if holder and self.host is None and holder.token == self.token:
-            self.estate.lease.holder = replace(holder, process_started=0.0)
+            self.estate.lease.holder = dead(holder)
 
     # -- the commands ----------------------------------------------------------------------------------------------
 

@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployment.clock import SystemClock
 from deployment.evidence.journal import Journal, read
 from deployment.recovery import complete_report
-from tests.deployment.fakes import BLUE
+from tests.deployment.fakes import BLUE, elsewhere
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
 
 GONE = 2**22 + 1  # above the highest pid of Linux
 
 
 def journal(
-    reports: Path, name: str, mode: str = "deploy", pid: int = GONE, host: str | None = None, environment: str = "test"
+    reports: Path,
+    name: str,
+    mode: str = "deploy",
+    pid: int = GONE,
+    host: str | None = None,
+    environment: str = "test",
+    **more: Any,
 ) -> Journal:
-    """Return the journal of a run that has just opened it."""
+    """Return the journal of a run that has just opened it, as an earlier version writes it unless ``more`` says more."""
     made = Journal(reports / name / "audit.jsonl", ACTOR, SystemClock())
     where = host or socket.gethostname()
-    made.append("opened", deployment_id=name, environment=environment, mode=mode, by=ACTOR, host=where, pid=pid)
+    made.append("opened", deployment_id=name, environment=environment, mode=mode, by=ACTOR, host=where, pid=pid, **more)
     return made
 
 
@@ -118,7 +124,7 @@ def test_lock_of_a_living_or_half_done_run_is_kept(one: Deployment) -> None:
     one.lease.kept["deployment"] = record
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.lease.kept.pop("deployment")
-    one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
+    one.lease.holder = elsewhere(one.lease.holder)
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     assert one.lease.holder is not None
     assert one.cloud.routes.live is BLUE

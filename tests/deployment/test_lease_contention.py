@@ -16,7 +16,7 @@ from deployment.model import Holder, Reason
 from deployment.phases import Phase
 from deployment.recovery.force_unlock import NOTE, break_lock
 from deployment.recovery.lock_wait import Queue, refuse_while_held
-from tests.deployment.fakes import FakeClock
+from tests.deployment.fakes import FakeClock, elsewhere
 from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -123,17 +123,17 @@ def test_holder_on_another_host_is_watched(one: Deployment) -> None:
     one.to_verified()
     one.stop_keeper()
     assert one.lease.holder is not None
-    elsewhere = one.lease.holder = replace(one.lease.holder, host="elsewhere")
+    there = one.lease.holder = elsewhere(one.lease.holder, "elsewhere")
 
     def renew() -> None:
         if one.cloud.clock.elapsed > 10:
-            one.lease.holder = replace(elsewhere, expires_at=elsewhere.expires_at + timedelta(seconds=30))
+            one.lease.holder = replace(there, expires_at=there.expires_at + timedelta(seconds=30))
 
     one.cloud.hooks["current"] = renew
     with pytest.raises(Refused, match="renewed from elsewhere"):
         broken(one, force=False)
     del one.cloud.hooks["current"]
-    one.lease.holder = elsewhere
+    one.lease.holder = there
     broken(one, force=False)
 
 

@@ -11,13 +11,13 @@ from deployment.flow.lease import alive, open_deployment
 from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.recovery.recover import recover
-from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.fakes import BLUE, GREEN, elsewhere
 from tests.deployment.harness import GATES, TTL, Deployment
 
 
-def elsewhere(one: Deployment) -> None:
+def move_elsewhere(one: Deployment) -> None:
     assert one.lease.holder is not None
-    one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
+    one.lease.holder = elsewhere(one.lease.holder)
 
 
 def baking(one: Deployment) -> None:
@@ -43,7 +43,7 @@ def test_run_that_died_on_this_host_is_recovered_at_once(one: Deployment) -> Non
 def test_lease_of_a_silent_owner_on_another_host_is_waited_for(one: Deployment) -> None:
     baking(one)
     one.mark_dead()
-    elsewhere(one)
+    move_elsewhere(one)
     before = one.cloud.clock.elapsed
     assert one.recover() is Phase.ROLLED_BACK
     assert one.cloud.clock.elapsed - before >= TTL - 10
@@ -52,7 +52,7 @@ def test_lease_of_a_silent_owner_on_another_host_is_waited_for(one: Deployment) 
 
 def test_owner_on_another_host_that_renews_is_alive(one: Deployment) -> None:
     baking(one)
-    elsewhere(one)
+    move_elsewhere(one)
     holder = one.lease.holder
     assert holder is not None
 
@@ -70,7 +70,7 @@ def test_alive_depends_on_the_host(one: Deployment) -> None:
     baking(one)
     assert not alive(one.ports, None)
     assert alive(one.ports, one.lease.holder)
-    elsewhere(one)
+    move_elsewhere(one)
     assert alive(one.ports, one.lease.holder)
     one.expire_lease()
     assert not alive(one.ports, one.lease.holder)
@@ -130,8 +130,6 @@ def test_halted_deployment_can_be_recovered_again(one: Deployment) -> None:
     assert one.recover() is Phase.HALTED
     assert one.report()["verdict"] == "rollback_failed"
     one.mark_dead()
-    if one.lease.holder:
-        one.lease.holder = replace(one.lease.holder, process_started=0.0)
     one.cloud.sides[BLUE].running = True
     assert one.recover() is Phase.ROLLED_BACK
     assert one.cloud.routes.live is BLUE

@@ -32,7 +32,7 @@ from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.registry.images import EcrRegistry
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.session import Clients
-from tests.deployment.fakes import FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter, Side
+from tests.deployment.fakes import FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter, Side, dead
 from tests.deployment.harness import LIMITS
 
 FOLDER = Path(__file__).parent
@@ -170,7 +170,7 @@ class Recording:
         if holder is not None:
             # The fake clock stands in another year, and the holder's process is gone.
             expires_at = cloud.clock.now() + timedelta(seconds=LEASE_LEFT_S)
-            fake.holder = replace(holder, process_started=0.0, expires_at=expires_at)
+            fake.holder = replace(dead(holder), expires_at=expires_at)
         ports = Ports(FakePlatform(cloud), FakeRouter(cloud), fake, RecordedFront(cloud, status), cloud.clock)
         return cloud, Operation(self.expected["environment"], "tester", LIMITS, ports)
 

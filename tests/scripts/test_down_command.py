@@ -13,7 +13,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from deployment.clock import SystemClock
+from deployment.clock import SystemClock, process_identity
 from deployment.errors import CloudUnreachable, Refused
 from deployment.model import Holder
 from deployment.project import CONFIGURATION, SETTINGS, VARIABLE
@@ -22,6 +22,7 @@ from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import StateOwned
 from scripts import deploy
 from scripts.commands import recover
+from tests.deployment.fakes import dead, elsewhere
 
 
 class Lease:
@@ -41,8 +42,8 @@ class Lease:
 
 def holder(host: str = socket.gethostname(), *, alive: bool = True, expires_in_s: float = 60) -> Holder:
     now = SystemClock().now()
-    started = psutil.Process().create_time() - (0 if alive else 1000)
-    return Holder(
+    started = psutil.Process().create_time()
+    made = Holder(
         "20261129-120000-green-abc123",
         "jane",
         host,
@@ -51,7 +52,10 @@ def holder(host: str = socket.gethostname(), *, alive: bool = True, expires_in_s
         since=now,
         expires_at=now + timedelta(seconds=expires_in_s),
         doing="deploy telehealth-api:1.1.0",
+        process_identity=process_identity(),
     )
+    made = made if host == socket.gethostname() else elsewhere(made, host)
+    return made if alive else dead(made)
 
 
 @pytest.fixture
