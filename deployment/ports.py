@@ -132,7 +132,10 @@ class Lease(Protocol):
         """
 
     def renew(self, holder: Holder) -> Holder:
-        """Extend the lease by its time to live. Raises LeaseLost."""
+        """Extend the lease by its time to live, also if it has expired and no other holder took it since.
+
+        Each try is short: the caller tries again. Raises LeaseLost.
+        """
 
     def check(self, holder: Holder) -> None:
         """Raise LeaseLost unless this holder still holds an unexpired lease right now, by a consistent read."""

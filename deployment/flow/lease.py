@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,8 +19,9 @@ from deployment.plan import DeploymentRecord, Owner, Ports
 from deployment.ports import Clock, Lease
 from deployment.settings import DeploymentLimits
 
-# Three renewals within the time to live, so that two failed renewals in a row cost nothing.
+# Three renewals within the time to live, and after a failed one many tries, so that an outage of half that time costs nothing.
 RENEWALS_PER_TTL = 3
+TRIES_PER_TTL = 20
 # A later process that got the same pid started at another time.
 SAME_START_S = 1.0
 UNANSWERED = (CloudError, SettingsError, LeaseLost)
@@ -29,14 +31,21 @@ UNANSWERED = (CloudError, SettingsError, LeaseLost)
 class LeaseKeeper:
     """Renews a lease from a thread of its own until it is stopped.
 
-    ``lost`` says why the lease may not be used any more; it is None while the lease may be used.
+    ``lost`` says why the lease may not be used any more; it is None while the lease may be used. Only another run that took
+    the lease, or its release, ends the renewals: after any error the keeper tries again, also after the lease has expired.
+    ``problem`` is the error of the last try; None if it succeeded.
     """
 
-    def __init__(self, lease: Lease, holder: Holder, ttl_s: float) -> None:
+    def __init__(
+        self, lease: Lease, holder: Holder, ttl_s: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.lost: str | None = None
+        self.problem: str | None = None
+        self._monotonic = monotonic
         self._lease = lease
         self._holder = holder
         self._pause = ttl_s / RENEWALS_PER_TTL
+        self._soon = ttl_s / TRIES_PER_TTL
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
@@ -51,15 +60,25 @@ class LeaseKeeper:
             self._thread.join(timeout=self._pause)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._pause):
-            try:
-                self._holder = self._lease.renew(self._holder)
-            except LeaseLost as error:
-                self.lost = str(error)
-                return
-            except CloudError:
-                # The next renewal may succeed. If none does, the lease expires, and the next check of it fails.
-                continue
+        pause: float | None = self._pause
+        while pause is not None and not self._stop.wait(pause):
+            pause = self.renew()
+
+    def renew(self) -> float | None:
+        """Try to renew the lease once. Return the seconds until the next try is due, None if the lease is lost."""
+        began = self._monotonic()
+        try:
+            self._holder = self._lease.renew(self._holder)
+        except LeaseLost as error:
+            self.lost = str(error) if self.problem is None else f"{error}; the renewal before failed: {self.problem}"
+            return None
+        except Exception as error:  # whatever it is: without renewals another run takes the lease
+            self.problem = first_line(error)
+            return self._soon
+        self.problem = None
+        return max(
+            self._soon, self._pause - (self._monotonic() - began)
+        )  # the lease lasts from the begin of the renewal
 
 
 def release_lock(lease: Lease, holder: Holder, notes: Mapping[str, str | None]) -> str | None:

@@ -29,7 +29,7 @@ from deployment.flow.bake import BakeWatch, UnchangedWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
 from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_verified
-from deployment.flow.rollback import ByHand, move_traffic_back, retire
+from deployment.flow.rollback import ByHand, MovedBack, move_traffic_back, retire
 from deployment.flow.state import DeploymentState
 from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
 from deployment.model import UNRECORDED, Colour, Readiness, Reason, Routes, Service
@@ -331,7 +331,7 @@ class Machine(DeploymentState):
         previous = self._live_before()
         try:
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
-                back = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits, by_hand)
+                back = self._move_back(previous, by_hand)
                 result["detail"] = back.sentence
         except LiveIsHealthier as error:
             worse = first_line(error)
@@ -350,6 +350,15 @@ class Machine(DeploymentState):
             self._reason = self._reason.with_more(back.still_wrong)
         self._move(Outcome.OK)
         self._retire()
+
+    def _move_back(self, previous: LiveSnapshot, by_hand: ByHand | None) -> MovedBack:
+        """Move traffic back. If the lease expired and no other run took it, renew it first. Raises as move_traffic_back."""
+        holder = self._held()
+        try:
+            return move_traffic_back(self._ports, self._steps, holder, previous, self._limits, by_hand)
+        except LeaseLost:
+            self._ports.lease.renew(holder)
+        return move_traffic_back(self._ports, self._steps, holder, previous, self._limits, by_hand)
 
     def _add(self, beside: Beside) -> None:
         """Add to the reason how the previous colour was. Traffic is decided by now, so a failure here changes no verdict."""

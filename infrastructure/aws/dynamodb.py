@@ -31,7 +31,8 @@ _OWNER = (
     "expires_epoch",
     "doing",
 )
-_IS_MINE = "#fence = :token AND #deployment_id = :deployment_id AND #expires_epoch >= :now"
+_NOT_TAKEN = "#fence = :token AND #deployment_id = :deployment_id"
+_IS_MINE = f"{_NOT_TAKEN} AND #expires_epoch >= :now"
 
 Attribute = dict[str, Any]
 
@@ -72,11 +73,21 @@ class DynamoLease:
         return replace(mine, token=int(answer["Attributes"]["fence"]["N"]))
 
     def renew(self, holder: Holder) -> Holder:
-        """Extend the lease and record the holder's step. Raises LeaseLost, even if it expired without a new holder; CloudError."""
+        """Extend the lease and record the holder's step, in one short try, also if it has expired.
+
+        An expired lease is still this holder's while it has the same fencing token: every other holder gets another one.
+        Raises LeaseLost, CloudError.
+        """
         later = replace(holder, expires_at=self._clock.now() + self._ttl)
         changed = {name: _owner(later)[name] for name in ("expires_at", "expires_epoch", "doing")}
         assignments = ", ".join(f"#{name} = :{name}" for name in changed)
-        self._update_as_holder(holder, f"SET {assignments}", {f":{name}": value for name, value in changed.items()})
+        values = {f":{name}": value for name, value in changed.items()}
+        try:
+            self._update(f"SET {assignments}", _NOT_TAKEN, _identity(holder) | values, once=True)
+        except CloudError as error:
+            if not _condition_failed(error):
+                raise
+            raise _lost(holder, _holder(aws_item(error) or {})) from error
         return later
 
     def check(self, holder: Holder) -> None:
@@ -91,7 +102,7 @@ class DynamoLease:
         try:
             self._update(
                 "REMOVE " + ", ".join(f"#{name}" for name in _OWNER),
-                "#fence = :token AND #deployment_id = :deployment_id",
+                _NOT_TAKEN,
                 _identity(holder),
             )
         except CloudError as error:
@@ -170,12 +181,20 @@ class DynamoLease:
             raise _lost(holder, _holder(aws_item(error) or {})) from error
 
     def _update(
-        self, update: str, condition: str, values: Mapping[str, Attribute], names: Mapping[str, str] | None = None
+        self,
+        update: str,
+        condition: str,
+        values: Mapping[str, Attribute],
+        names: Mapping[str, str] | None = None,
+        *,
+        once: bool = False,
     ) -> Mapping[str, Any]:
+        """Send one conditional write; ``once``: without retries and long waits."""
         text = f"{update} {condition}"
         # Every name needs a placeholder, since DynamoDB reserves hundreds of words; it refuses placeholders that are not used.
         known = {f"#{name}": name for name in (*_OWNER, "fence", "notes") if f"#{name}" in text}
-        return self._clients.call(
+        call = self._clients.call_once if once else self._clients.call
+        return call(
             "dynamodb",
             "UpdateItem",
             **self._where,

@@ -25,7 +25,7 @@ ATTEMPTS = 4
 """The first try and three more, in botocore's standard mode: at most about 7 s of pauses."""
 
 HURRIED = Config(connect_timeout=2.0, read_timeout=5.0, retries={"mode": "standard", "total_max_attempts": 1})
-"""The configuration for calls that a run can do without."""
+"""The configuration for calls that a run can do without, or that it repeats by itself."""
 
 EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
 """The variable with the end of the environment's keys; botocore reads it, too."""
@@ -113,7 +113,7 @@ class Clients:
             return answer
 
     def call_once(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
-        """Call one operation that a run can do without: like ``call``, but with no retries and no long wait."""
+        """Call one operation that a run can do without, or repeats by itself: ``call`` with no retries and no long wait."""
         with aws_errors(service, operation):
             with self._making:
                 name = f"{service}, once"

@@ -369,8 +369,17 @@ def test_repetition_after_one_fault_succeeds(aws: Aws, clock: Clock, name: str, 
         assert act.right(result)
 
 
+ONE_TRY = {"lease.renew"}
+"""Calls with one short try: their caller, the keeper of the lease, repeats them soon."""
+RETRIED = [
+    row
+    for row in _rows(set(Fault) - {Fault.CONFLICT}, soak=set(Fault) - {Fault.RESET_AFTER})
+    if row.values[0] not in ONE_TRY
+]
+
+
 @pytest.mark.usefixtures("_table")
-@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault) - {Fault.CONFLICT}, soak=set(Fault) - {Fault.RESET_AFTER}))
+@pytest.mark.parametrize(("name", "fault"), RETRIED)
 def test_one_fault_is_retried_by_the_client(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
     """The client's own second try succeeds, even if the first took effect: the caller does not notice the fault."""
     call = CALLS[name]

@@ -261,7 +261,8 @@ class FakeLease:
 
     def renew(self, holder: Holder) -> Holder:
         with self.cloud.call("renew"):
-            self._assert_held(holder)
+            if self.holder is None or self.holder.token != holder.token:
+                raise LeaseLost("this holder does not have the lease")
             self.holder = replace(holder, expires_at=self.cloud.clock.now() + self.ttl)
             return self.holder
 

@@ -264,7 +264,7 @@ class Process:
     def keep_lease(self) -> None:
         """Renew the lease as the keeper's thread does, which uses real time instead of the fake clock."""
         lease, now = self.estate.lease, self.estate.cloud.clock.now()
-        if not self.dead and lease.holder and lease.holder.token == self.token and lease.holder.expires_at > now:
+        if not self.dead and lease.holder and lease.holder.token == self.token:
             lease.holder = replace(lease.holder, expires_at=now + lease.ttl)
 
     def _die(self, where: str) -> None:

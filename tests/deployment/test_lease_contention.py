@@ -89,7 +89,7 @@ def test_run_that_lost_its_lease_cannot_switch(one: Deployment, stage: str, how:
 def test_run_that_lost_its_lease_after_the_switch_halts(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
-    one.expire_lease()
+    broken(one)
     with pytest.raises(LeaseLost) as lost:
         one.machine.bake(lambda: None)
     one.machine.abandon(Reason.parse(f"bake: {lost.value}"))
