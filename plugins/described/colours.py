@@ -184,7 +184,14 @@ def live_is_well_after_the_load(
 
 
 def _probed(service: Service) -> Sequence[Subject]:
-    return [(f"({step.request})", {"step": step}) for step in service.probes()]
+    """Return the health check and each dependency's, which may send the same request: then its name tells it apart."""
+    asked = {"": service.health.step, **service.dependencies}
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, step in asked.items():
+        if step is not None:
+            plain = f"({step.request})"
+            found[f"({step.request}, {name})" if plain in found else plain] = {"step": step}
+    return list(found.items())
 
 
 @check("rehearsal", "answers for the live domain", _probed)

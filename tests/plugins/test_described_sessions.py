@@ -111,3 +111,16 @@ def test_a_session_that_no_request_can_try_has_no_check_of_its_credentials(
     assert any("closed without credentials" in one for one in names)
     said = any("a request with right, wrong" in one for one in untried(service, 2, knows_secret=False))
     assert said is not reads
+
+
+@pytest.mark.parametrize("others", [{"database": READ}, {"database": READ, "redis": READ}, {"database": None}])
+def test_dependencies_that_are_asked_as_the_health_check_is_have_checks_of_their_own(
+    others: dict[str, Step | None],
+) -> None:
+    """A run with two checks of one name is refused."""
+    service = Service("notes", "notes", None, Health(READ, None), dependencies=others)
+    named = [(one.gate, one.name) for one in checks_of(service)]
+    assert len(named) == len(set(named))
+    answers = [name for gate, name in named if gate == "rehearsal" and "live domain" in name]
+    assert len(answers) == 1 + sum(step is not None for step in others.values())
+    assert answers[0] == "answers for the live domain (GET /notes)", "the name without another one stays"
