@@ -82,7 +82,7 @@ class Platform(Protocol):
         """Return READY only if exactly this operation succeeded and the wanted digest is configured and running."""
 
     def scale(self, colour: Colour) -> None:
-        """Start to scale a colour up to the size of the other one, and return at once; safe to repeat.
+        """Start to scale a colour up to the size of the other one, and return at once; safe to repeat. Never scales down.
 
         ``describe`` reports the colour as ``unhealthy`` until it has that size. A platform whose colours always have
         the same size does nothing.

@@ -29,7 +29,7 @@ from deployment.flow.bake import BakeWatch, UnchangedWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
 from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_verified
-from deployment.flow.rollback import ByHand, MovedBack, move_traffic_back, retire
+from deployment.flow.rollback import ByHand, MovedBack, Retirement, move_traffic_back, retire
 from deployment.flow.state import DeploymentState
 from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
 from deployment.model import UNRECORDED, Colour, Readiness, Reason, Routes, Service
@@ -372,7 +372,9 @@ class Machine(DeploymentState):
 
     def _retire(self) -> None:
         """Stop the failed candidate and keep its logs. Traffic is safe by now, so a failure here changes no verdict."""
-        retire(self._ports, self._steps, self._journal, self._plan, self._limits, self._holder)
+        back = self._live_before() if self._phase is Phase.ROLLED_BACK else None
+        failed = Retirement(self._plan.target, self._plan.started_at, back)
+        retire(self._ports, self._steps, self._journal, failed, self._limits, self._holder)
 
     def _write(self, seen: Routes, to: Destination, weight: int) -> Routes:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive, first_line
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import refuse_absent_alarms, refuse_firing_alarms
-from deployment.model import Holder, Service
+from deployment.model import Colour, Holder, Service
 from deployment.plan import DeploymentRecord, LiveSnapshot, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
@@ -167,6 +167,18 @@ def reverify(
     service = ports.platform.describe(previous.colour)
     if not service.running or service.digest != previous.digest:
         raise StepFailed(f"a rollback would be impossible: {previous.colour} is {service.status} on {service.digest}")
+
+
+def smaller(ports: Ports, holder: Holder, colour: Colour) -> str | None:
+    """Scale a colour up to the other one's size; return which instances it lacks, None if all of them are healthy.
+
+    Call it again while it lacks some: autoscaling may shrink a colour without requests at any time. Raises LeaseLost or
+    CloudError.
+    """
+    ports.lease.check(holder)  # this process may have been suspended, and scaling may start instances
+    ports.platform.scale(colour)
+    service = ports.platform.describe(colour)
+    return service.unhealthy or (None if service.running else f"{colour} is {service.status}")
 
 
 def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports, holder: Holder) -> Service:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from deployment.errors import (
+    CloudDenied,
     CloudError,
+    DeadlinePassed,
     DeploymentError,
     LeaseLost,
     LiveIsHealthier,
@@ -16,17 +20,19 @@ from deployment.errors import (
     first_line,
 )
 from deployment.evidence.journal import Journal
-from deployment.flow.reverify import SECOND_TRY_AFTER_S
+from deployment.flow.reverify import SECOND_TRY_AFTER_S, smaller
 from deployment.flow.steps import Steps
 from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
-from deployment.plan import LiveSnapshot, Plan, Ports, Promotion
+from deployment.plan import LiveSnapshot, Ports, Promotion
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
 # Requests to the previous colour at its own address before traffic goes there; one healthy answer is enough.
 ALIVE_TRIES = 3
 LOG_LINES = 200
+# The share of ``retire_timeout`` for which a colour keeps running because the previous one is too small; then it is stopped.
+SHARE_FOR_SIZE = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,11 @@ def move_traffic_back(
     not be better than it was. Errors of AWS are retried until then, and so is a previous colour that does not answer:
     both colours may use the same broken part, and it may be repaired. Raises StepFailed or LeaseLost; LiveIsHealthier if
     a rollback ``by_hand`` moved nothing, because the live colour is healthy and ``previous`` is not.
+
+    ``previous`` is scaled up beside that: traffic waits neither for its instances nor for the platform's answer.
     """
     began = ports.clock.monotonic()
+    ports.clock.beside(lambda: _start_scaling(ports, holder, previous.colour))
 
     def left() -> float:
         return max(0.0, limits.rollback_timeout - (ports.clock.monotonic() - began))
@@ -124,6 +133,55 @@ def _require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
         raise LiveIsHealthier(worse, hint=f"Repair {previous.colour}, or see docs/roll-back-by-hand.md.")
     if silent:
         raise StepFailed(silent)
+
+
+def _start_scaling(ports: Ports, holder: Holder, colour: Colour) -> None:
+    """Start to scale ``colour`` up. Never raises a DeploymentError: ``retire`` does it again and reports the failure."""
+    with suppress(DeploymentError):
+        ports.lease.check(holder)
+        ports.platform.scale(colour)
+
+
+def make_room(
+    ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits
+) -> str | None:
+    """Scale ``previous`` up to the live colour's size and wait for its instances, before a rollback by hand moves traffic.
+
+    Waits while the live colour is healthy, for at most ``rollback_timeout``; not for a colour that could not take the
+    traffic anyway. Returns what is still missing, None if nothing is. Raises LeaseLost.
+    """
+    if previous.problems:
+        return None  # it may never be as large, and it was good enough for the deployment
+    try:
+        _require_healthy(ports, previous)
+    except StepFailed:
+        return None  # the move of traffic asks again, and decides
+    last = [""]
+
+    def attempt() -> bool | None:
+        try:
+            missing = smaller(ports, holder, previous.colour)
+        except CloudDenied as error:  # another try will not help
+            last[0] = first_line(error)
+            return False
+        except CloudError as error:
+            missing = first_line(error)
+        last[0] = missing or ""
+        if missing is None:
+            return True
+        return False if ports.front.examine() else None  # users are harmed: traffic first, capacity second
+
+    try:
+        full = poll(
+            ports.clock,
+            attempt,
+            timeout_s=limits.rollback_timeout,
+            waiting_for=lambda: last[0],
+            tick=lambda elapsed: steps.waiting(f"{previous.colour} grows: {last[0]}", elapsed),
+        )
+    except DeadlinePassed as error:
+        return first_line(error)
+    return None if full else last[0]
 
 
 def _keep_promoted(ports: Ports, steps: Steps, holder: Holder, promotion: Promotion, limits: DeploymentLimits) -> None:
@@ -221,15 +279,65 @@ def _wait_until_healthy(ports: Ports, steps: Steps, previous: LiveSnapshot, time
         raise StepFailed(f"traffic is back on {previous.colour}, but {first_line(error)}") from error
 
 
-def retire(
-    ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits, holder: Holder | None
-) -> bool:
-    """Stop the failed colour, journal its logs, and return whether it is stopped. Never raises a DeploymentError.
+@dataclass(frozen=True)
+class Retirement:
+    """The colour to stop.
 
-    The outcome is decided by now. Nothing is stopped without the lease, because another deployment may use the colour by
-    now. A colour with traffic is never stopped.
+    ``since``: when the logs begin that are kept. ``back``: the colour to which a rollback moved its traffic; None if it
+    had no traffic.
     """
-    colour, stopped = plan.target, False
+
+    colour: Colour
+    since: datetime
+    back: LiveSnapshot | None = None
+
+
+class _Room:
+    """Whether the colour that took the traffic back is as large as the colour to stop, or had its time to grow."""
+
+    def __init__(self, ports: Ports, journal: Journal, back: LiveSnapshot | None, longest_s: float) -> None:
+        self._ports, self._journal, self._longest_s = ports, journal, longest_s
+        # A colour with a problem from before the deployment may never be as large: a repair must not wait for it.
+        self._back = None if back is None or back.problems else back.colour
+        self._began = ports.clock.monotonic()
+        self.warning: str | None = None
+
+    def missing(self, holder: Holder) -> str | None:
+        """Return what the colour lacks; None if the other one may be stopped. Raises LeaseLost."""
+        if self._back is None:
+            return None
+        waited = self._ports.clock.monotonic() - self._began
+        over = waited >= self._longest_s
+        try:
+            missing = smaller(self._ports, holder, self._back)
+        except CloudError as error:
+            missing = first_line(error)
+            over = over or isinstance(error, CloudDenied)  # another try will not help
+        if missing is not None and not over:
+            return f"{self._back} is not large enough yet: {missing}"
+        if missing is not None:
+            self.warning = f"{self._back} may be too small for all traffic: {missing}"
+            self._journal.append("undersized", colour=self._back, missing=missing, waited_s=round(waited, 1))
+        self._back = None
+        return None
+
+
+def retire(
+    ports: Ports,
+    steps: Steps,
+    journal: Journal,
+    retirement: Retirement,
+    limits: DeploymentLimits,
+    holder: Holder | None,
+) -> bool:
+    """Stop the colour that has no traffic any more, journal its logs, and return whether it is stopped.
+
+    Never raises a DeploymentError: the outcome is decided by now. Nothing is stopped without the lease, because another
+    deployment may use the colour by now. A colour with traffic is never stopped. After a rollback the colour keeps running
+    until the previous one is as large, for at most SHARE_FOR_SIZE of ``retire_timeout``.
+    """
+    colour, stopped = retirement.colour, False
+    room = _Room(ports, journal, retirement.back, limits.retire_timeout * SHARE_FOR_SIZE)
     try:
         with steps.step("retire", f"stop {colour}") as result:
             last = [f"{colour} is not stopped yet"]
@@ -241,23 +349,28 @@ def retire(
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
+                missing = None if holder is None else room.missing(holder)
+                if missing is not None:
+                    last[0] = f"{colour} keeps running: {missing}"
+                    return None
                 # Checked each time: after a suspension of this process the colour may belong to another deployment, and be live.
                 _require_stoppable(ports, holder, colour)
                 ports.platform.retire(colour)
                 return None
 
-            result["detail"] = poll(
+            detail = poll(
                 ports.clock,
                 attempt,
                 timeout_s=limits.retire_timeout,
                 waiting_for=lambda: last[0],
                 tick=lambda elapsed: steps.waiting(last[0], elapsed),
             )
+            result["detail"] = f"{detail}; {room.warning}" if room.warning else detail
         stopped = True
     except DeploymentError as error:
         journal.append("retire_failed", colour=colour, error=first_line(error))
     try:
-        lines = list(ports.platform.logs(colour, plan.started_at, LOG_LINES))
+        lines = list(ports.platform.logs(colour, retirement.since, LOG_LINES))
         journal.append("logs", colour=colour, lines=lines)
     except DeploymentError as error:
         journal.append("logs_failed", colour=colour, error=first_line(error))

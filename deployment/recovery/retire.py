@@ -8,10 +8,10 @@ from deployment.errors import Refused, StepFailed
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, this_process
-from deployment.flow.rollback import retire
+from deployment.flow.rollback import Retirement, retire
 from deployment.flow.steps import Steps
 from deployment.model import Readiness
-from deployment.plan import LOST_WAY_BACK, LostWayBack, Operation, Plan, Ports, Promotion
+from deployment.plan import LOST_WAY_BACK, LostWayBack, Operation, Ports, Promotion
 from deployment.recovery.undo import last_promotion
 
 
@@ -60,8 +60,7 @@ def retire_previous(
     try:
         if last_promotion(ports) != promotion:
             raise Refused("another promotion was made since")
-        plan = Plan(run_id, operation.environment, colour, promotion.image, actor, ports.clock.now())
-        retire(ports, steps, journal, plan, limits, holder)
+        retire(ports, steps, journal, Retirement(colour, ports.clock.now()), limits, holder)
         stopped = ports.platform.stopped(colour)
         if stopped.readiness is not Readiness.READY:
             raise StepFailed(

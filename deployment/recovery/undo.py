@@ -9,7 +9,7 @@ from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
 from deployment.flow.lost_reports import lost_report, note_of
-from deployment.flow.rollback import ByHand, move_traffic_back, retire
+from deployment.flow.rollback import ByHand, Retirement, make_room, move_traffic_back, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
@@ -152,8 +152,13 @@ class Undo:
         try:
             ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
+                missing = make_room(ports, self._steps, holder, promotion.previous, limits)
                 back = move_traffic_back(ports, self._steps, holder, promotion.previous, limits, ByHand(promotion))
                 result["detail"] = back.sentence
+                if missing is not None:
+                    result["detail"] += (
+                        f"; {promotion.previous.colour} took the traffic before it was large enough: {missing}"
+                    )
         except DeploymentError as error:
             self._reason = Reason("rollback", first_line(error))
             self._phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
@@ -166,7 +171,8 @@ class Undo:
         except (CloudError, LeaseLost) as error:
             self._journal.append("note_failed", error=first_line(error))
         if self._phase is Phase.ROLLED_BACK:
-            self._stopped = retire(ports, self._steps, self._journal, record.plan, limits, holder)
+            undone = Retirement(promotion.target, self._since, promotion.previous)
+            self._stopped = retire(ports, self._steps, self._journal, undone, limits, holder)
 
     def _lease(self, promotion: Promotion) -> Holder:
         """Take the lock. Raises Refused, with the lock released, if the promotion does not stand any more."""

@@ -102,6 +102,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "not_notified": lambda d: f"the team was not notified ({d['event']}): {d['error']}",
     "unsigned": lambda d: f"the report is not signed: {d['reason']}",
     "retire_failed": lambda d: f"{d['colour']} was not stopped: {d['error']}",
+    "undersized": lambda d: f"{d['colour']} may be too small for all traffic: {d['missing']}",
     "note_failed": lambda d: f"the lock's note was not written: {d['error']}",
     "check_failed": lambda d: f"not checked: {d['error']}",
     "logs_failed": lambda d: f"the logs of {d['colour']} were not read: {d['error']}",

@@ -66,6 +66,9 @@ class Cloud:
             self.cluster.create(colour, OLD.digest, tasks=tasks)
         self.zone: Zone | None = None
         self.learn: Callable[[], None] = lambda: None
+        self.sizes: list[
+            tuple[str, int]
+        ] = []  # each write of routes and stop of tasks, with the number of blue's tasks
         clock.on_sleep = self._progress
 
     def _progress(self) -> None:
@@ -78,12 +81,17 @@ class Cloud:
             elif under_way or len(made.tasks) != made.desired:
                 self.cluster.settle(colour)
 
+    def tasks(self, colour: Colour) -> int:
+        return len(self.cluster.services[NAMES[colour]].tasks)
+
     def running(self, colour: Colour) -> str:
         definition = self.cluster.definitions[self.cluster.services[NAMES[colour]].definition]
         return str(definition["containerDefinitions"][0]["image"]).partition("@")[2]
 
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         self.balancer.health = self.cluster.health
+        if operation == "ModifyRule" or given.get("desiredCount") == 0:
+            self.sizes.append((operation, self.tasks(BLUE)))
         if self.zone is not None and service == "route53":
             return self.zone.call(service, operation, **given)
         where = self.balancer if operation in ROUTING else self.cluster
@@ -150,6 +158,14 @@ class Scene:
         return machine
 
 
+def undo(scene: Scene) -> None:
+    journal = Journal(scene.folder / "u.jsonl", ACTOR, scene.clock)
+    command = Undo("undo", Operation("test", ACTOR, LIMITS, scene.ports), journal, lambda _: None)
+    command.run(last_promotion(scene.ports))
+    command.let_go()
+    assert command.phase is Phase.ROLLED_BACK
+
+
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(
@@ -183,16 +199,50 @@ def test_harmful_release_is_rolled_back_and_stopped(scene: Scene) -> None:
     assert len(scene.cloud.cluster.services[NAMES[BLUE]].tasks) == 3
 
 
+def autoscaled(scene: Scene, sizes: Mapping[Colour, int]) -> None:
+    """Let autoscaling have given the colours these numbers of tasks."""
+    for colour, tasks in sizes.items():
+        scene.cloud.cluster.services[NAMES[colour]].desired = tasks
+        scene.cloud.cluster.settle(colour)
+
+
+def test_rolled_back_release_is_stopped_after_the_previous_colour_has_grown(scene: Scene) -> None:
+    def harm() -> str:
+        autoscaled(scene, {GREEN: 15, BLUE: 2})
+        return "users see errors"
+
+    assert scene.deploy(NEW, GREEN, harm=harm).phase is Phase.ROLLED_BACK
+    assert scene.cloud.sizes[1:] == [("ModifyRule", 2), ("UpdateService", 15)], "traffic first, capacity second"
+    assert (scene.cloud.tasks(BLUE), scene.cloud.tasks(GREEN)) == (15, 0)
+
+
+def test_rollback_by_hand_moves_traffic_after_the_previous_colour_has_grown(scene: Scene) -> None:
+    assert scene.deploy(NEW, GREEN).phase is Phase.SUCCEEDED
+    autoscaled(scene, {GREEN: 7, BLUE: 1})
+    undo(scene)
+    assert scene.cloud.sizes[1:] == [("ModifyRule", 7), ("UpdateService", 7)]
+    assert (scene.cloud.tasks(BLUE), scene.cloud.tasks(GREEN)) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "bounds"), [((0, 9), (3, 6), (3, 9)), ((2, 6), (5, 9), (5, 9)), ((4, 6), (0, 6), (4, 6))]
+)
+def test_scaling_up_lowers_no_bound(
+    scene: Scene, other: tuple[int, int], own: tuple[int, int], bounds: tuple[int, int]
+) -> None:
+    """In a rollback the other colour is the failed one, and may be stopped already: then its least number is 0."""
+    blues, greens = (f"service/main/{NAMES[colour]}" for colour in (BLUE, GREEN))
+    scene.cloud.cluster.bounds = {blues: own, greens: other}
+    scene.ports.platform.scale(BLUE)
+    assert scene.cloud.cluster.bounds == {blues: bounds, greens: other}
+
+
 def test_twenty_switches_and_a_rollback(scene: Scene) -> None:
     for turn in range(20):
         image, target = (NEW, GREEN) if turn % 2 == 0 else (OLD, BLUE)
         assert scene.deploy(image, target).phase is Phase.SUCCEEDED
     assert scene.ports.router.observe().generation == 20
-    journal = Journal(scene.folder / "u.jsonl", ACTOR, scene.clock)
-    undo = Undo("undo", Operation("test", ACTOR, LIMITS, scene.ports), journal, lambda _: None)
-    undo.run(last_promotion(scene.ports))
-    undo.let_go()
-    assert undo.phase is Phase.ROLLED_BACK
+    undo(scene)
     assert scene.ports.router.observe().live is GREEN
     assert not scene.ports.platform.describe(BLUE).running
 

@@ -72,7 +72,8 @@ class Side:
     """The service of one colour.
 
     ``error``: the problem of its answers if it fails its health check. ``unhealthy``: the problem that the platform reports.
-    ``fails_users``: the problem, or the problems, that users have although the health check passes.
+    ``fails_users``: the problem, or the problems, that users have although the health check passes. ``wanted``: the number
+    of instances that are wanted, ``healthy``: of those that are healthy, to which each description adds ``growth``.
     """
 
     image: Image | None = None
@@ -83,6 +84,16 @@ class Side:
     unhealthy: str | None = None
     fails_users: str | tuple[str, ...] | None = None
     configuration: str | None = None
+    wanted: int = 2
+    healthy: int = 2
+    growth: int = 1
+
+    def missing(self) -> str | None:
+        """Return which instances are missing, and let more become healthy."""
+        text = f"{self.healthy} of {self.wanted} targets are registered and healthy"
+        missing = text if self.healthy < self.wanted else None
+        self.healthy = min(self.healthy + self.growth, max(self.wanted, self.healthy))
+        return missing
 
 
 @dataclass
@@ -170,7 +181,15 @@ class FakePlatform:
             digest = side.image.digest
             origin, configuration = f"{colour}.test", side.configuration
             return Service(
-                colour, status, side.running, False, digest, origin, url, configuration, unhealthy=side.unhealthy
+                colour,
+                status,
+                side.running,
+                False,
+                digest,
+                origin,
+                url,
+                configuration,
+                unhealthy=side.unhealthy or side.missing(),
             )
 
     def configured(self, colour: Colour) -> Configuration | None:
@@ -193,7 +212,9 @@ class FakePlatform:
 
     def scale(self, colour: Colour) -> None:
         with self.cloud.call("scale"):
-            assert self.cloud.sides[colour].running
+            side, other = self.cloud.sides[colour], self.cloud.sides[colour.other]
+            assert side.image is not None
+            side.wanted = max(side.wanted, other.wanted)
 
     def retire(self, colour: Colour) -> Rollout | None:
         with self.cloud.call("retire"):

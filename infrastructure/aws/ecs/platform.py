@@ -131,11 +131,11 @@ class EcsPlatform:
         return Progress(Readiness.READY, f"{name}: {service['runningCount']} tasks run {rollout.digest[:19]}")
 
     def scale(self, colour: Colour) -> None:
-        """Give the colour the other colour's bounds, and as many tasks if it has fewer. Raises CloudError."""
+        """Raise the colour's bounds and number of tasks to the other colour's; lower neither. Raises CloudError."""
         service, sibling = self._find(colour), self._find(colour.other)
         if service is None or sibling is None:
             return
-        self._scaling.match_bounds(self._names[colour], self._names[colour.other])
+        self._scaling.match_bounds(self._names[colour], self._names[colour.other], lower=False)
         if int(service["desiredCount"]) < int(sibling["desiredCount"]):
             self._ecs("UpdateService", service=self._names[colour], desiredCount=int(sibling["desiredCount"]))
 
@@ -258,12 +258,16 @@ class Scaling:
         self._clients = clients
         self._cluster = cluster
 
-    def match_bounds(self, service: str, model: str) -> None:
-        """Give ``service`` at least the bounds of ``model``: if it scaled in below them, it would be too small for all traffic."""
+    def match_bounds(self, service: str, model: str, *, lower: bool = True) -> None:
+        """Give ``service`` at least the bounds of ``model``: if it scaled in below them, it would be too small for all traffic.
+
+        ``lower``: lower a least number of tasks that is above the one of ``model``, which may be a stopped colour.
+        """
         own, other = self._bounds(service), self._bounds(model)
         if own is None or other is None:
             return
-        least, most = int(other["MinCapacity"]), max(int(own["MaxCapacity"]), int(other["MaxCapacity"]))
+        least = int(other["MinCapacity"]) if lower else max(int(own["MinCapacity"]), int(other["MinCapacity"]))
+        most = max(int(own["MaxCapacity"]), int(other["MaxCapacity"]))
         if (own["MinCapacity"], own["MaxCapacity"]) != (least, most):
             self._register(service, least, most)
 
