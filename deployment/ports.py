@@ -107,6 +107,13 @@ class Platform(Protocol):
 class Router(Protocol):
     """Decides which colour each request reaches."""
 
+    @property
+    def settling_s(self) -> float:
+        """Return for how long after a write requests may still reach the colour that lost the traffic, in seconds.
+
+        0 if the router follows at once, or if the platform itself proves that a colour has no requests any more.
+        """
+
     def observe(self) -> Routes:
         """Read the current routes."""
 

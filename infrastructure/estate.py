@@ -15,7 +15,7 @@ from deployment.model import Colour
 from deployment.ports import Secrets
 from deployment.settings import Settings
 from infrastructure.audit_folder import FolderAuditStore, folder_of
-from infrastructure.aws.ecs.target_groups import DrainWindow
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.session import Connection
 
 
@@ -116,7 +116,11 @@ def earlier_public_key_files(settings: Settings) -> tuple[Path, ...]:
 
 def _apprunner(settings: Settings) -> Mapping[str, Any]:
     own = settings.estate
-    return {"services": by_colour(own["services"]), "scheme": own.get("scheme", "https")}
+    return {
+        "services": by_colour(own["services"]),
+        "drain": DrainWindow(settings.limits.drain_window, SystemClock()),
+        "scheme": own.get("scheme", "https"),
+    }
 
 
 def _ecs(settings: Settings) -> Mapping[str, Any]:
@@ -129,7 +133,8 @@ def _ecs(settings: Settings) -> Mapping[str, Any]:
 
 
 def _cloudfront(settings: Settings) -> Mapping[str, Any]:
-    return {"key_value_store_arn": settings.estate["key_value_store_arn"]}
+    # No file sets `settling_s`: only the embedded environment differs from CloudFront, which has many edge locations.
+    return {key: settings.estate[key] for key in ("key_value_store_arn", "settling_s") if key in settings.estate}
 
 
 def _alb(settings: Settings) -> Mapping[str, Any]:

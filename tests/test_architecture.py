@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.estate": (
         "infrastructure.audit_folder",
         "infrastructure.aws.session",
-        "infrastructure.aws.ecs.target_groups",
+        "infrastructure.aws.drain",
         "deployment",
     ),
     "infrastructure.front_door": ("deployment", "verification"),

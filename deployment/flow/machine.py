@@ -9,6 +9,7 @@ The caller calls ``lease``, ``provision``, ``promote``, ``bake`` and ``complete`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from deployment.errors import (
     CloudError,
@@ -372,8 +373,10 @@ class Machine(DeploymentState):
 
     def _retire(self) -> None:
         """Stop the failed candidate and keep its logs. Traffic is safe by now, so a failure here changes no verdict."""
-        back = self._live_before() if self._phase is Phase.ROLLED_BACK else None
-        failed = Retirement(self._plan.target, self._plan.started_at, back)
+        failed = Retirement(self._plan.target, self._plan.started_at)
+        if self._phase is Phase.ROLLED_BACK:
+            left_at = self._steps.last_write or self._ports.clock.now()
+            failed = replace(failed, left_at=left_at, back=self._live_before())
         retire(self._ports, self._steps, self._journal, failed, self._limits, self._holder)
 
     def _write(self, seen: Routes, to: Destination, weight: int) -> Routes:

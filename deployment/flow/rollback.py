@@ -283,27 +283,33 @@ def _wait_until_healthy(ports: Ports, steps: Steps, previous: LiveSnapshot, time
 class Retirement:
     """The colour to stop.
 
-    ``since``: when the logs begin that are kept. ``back``: the colour to which a rollback moved its traffic; None if it
-    had no traffic.
+    ``since``: when the logs begin that are kept. ``left_at``: when the routes last sent it traffic; None if they never did.
+    ``back``: the colour to which a rollback moved its traffic; None without a rollback.
     """
 
     colour: Colour
     since: datetime
+    left_at: datetime | None = None
     back: LiveSnapshot | None = None
 
 
-class _Room:
-    """Whether the colour that took the traffic back is as large as the colour to stop, or had its time to grow."""
+class _Hold:
+    """Why a colour must keep running: the previous colour is not as large yet, or requests may still be sent to it."""
 
-    def __init__(self, ports: Ports, journal: Journal, back: LiveSnapshot | None, longest_s: float) -> None:
+    def __init__(self, ports: Ports, journal: Journal, retirement: Retirement, longest_s: float) -> None:
         self._ports, self._journal, self._longest_s = ports, journal, longest_s
+        back = retirement.back
         # A colour with a problem from before the deployment may never be as large: a repair must not wait for it.
         self._back = None if back is None or back.problems else back.colour
+        self._left_at = retirement.left_at
         self._began = ports.clock.monotonic()
         self.warning: str | None = None
 
-    def missing(self, holder: Holder) -> str | None:
-        """Return what the colour lacks; None if the other one may be stopped. Raises LeaseLost."""
+    def reason(self, holder: Holder) -> str | None:
+        """Return why the colour must keep running; None if it may be stopped. Raises LeaseLost."""
+        return self._missing(holder) or self._unsettled()
+
+    def _missing(self, holder: Holder) -> str | None:
         if self._back is None:
             return None
         waited = self._ports.clock.monotonic() - self._began
@@ -321,6 +327,12 @@ class _Room:
         self._back = None
         return None
 
+    def _unsettled(self) -> str | None:
+        if self._left_at is None:
+            return None
+        left = self._ports.router.settling_s - (self._ports.clock.now() - self._left_at).total_seconds()
+        return f"requests may still be sent to it for {left:.0f} s" if left > 0 else None
+
 
 def retire(
     ports: Ports,
@@ -334,10 +346,12 @@ def retire(
 
     Never raises a DeploymentError: the outcome is decided by now. Nothing is stopped without the lease, because another
     deployment may use the colour by now. A colour with traffic is never stopped. After a rollback the colour keeps running
-    until the previous one is as large, for at most SHARE_FOR_SIZE of ``retire_timeout``.
+    until the previous one is as large, for at most SHARE_FOR_SIZE of ``retire_timeout``. A colour that had traffic keeps
+    running for the router's ``settling_s``. If the platform does not stop it within ``retire_timeout``, because it still has
+    requests, it is left running.
     """
     colour, stopped = retirement.colour, False
-    room = _Room(ports, journal, retirement.back, limits.retire_timeout * SHARE_FOR_SIZE)
+    hold = _Hold(ports, journal, retirement, limits.retire_timeout * SHARE_FOR_SIZE)
     try:
         with steps.step("retire", f"stop {colour}") as result:
             last = [f"{colour} is not stopped yet"]
@@ -349,9 +363,9 @@ def retire(
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
-                missing = None if holder is None else room.missing(holder)
-                if missing is not None:
-                    last[0] = f"{colour} keeps running: {missing}"
+                reason = None if holder is None else hold.reason(holder)
+                if reason is not None:
+                    last[0] = f"{colour} keeps running: {reason}"
                     return None
                 # Checked each time: after a suspension of this process the colour may belong to another deployment, and be live.
                 _require_stoppable(ports, holder, colour)
@@ -365,7 +379,7 @@ def retire(
                 waiting_for=lambda: last[0],
                 tick=lambda elapsed: steps.waiting(last[0], elapsed),
             )
-            result["detail"] = f"{detail}; {room.warning}" if room.warning else detail
+            result["detail"] = f"{detail}; {hold.warning}" if hold.warning else detail
         stopped = True
     except DeploymentError as error:
         journal.append("retire_failed", colour=colour, error=first_line(error))

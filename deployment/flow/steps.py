@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from deployment.errors import first_line
@@ -72,6 +73,11 @@ class Steps:
             **data,
         )
         self.notify(StepEnded(step.name, passed, duration, detail))
+
+    @property
+    def last_write(self) -> datetime | None:
+        """The moment right before the last write of the routes; None if this process wrote none."""
+        return datetime.fromtimestamp(self.written[-1][0], UTC) if self.written else None
 
     @contextmanager
     def step(self, name: str, what: str, **data: Any) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,8 @@ def retire_previous(
     try:
         if last_promotion(ports) != promotion:
             raise Refused("another promotion was made since")
-        retire(ports, steps, journal, Retirement(colour, ports.clock.now()), limits, holder)
+        left_at = datetime.fromisoformat(promotion.promoted_at)
+        retire(ports, steps, journal, Retirement(colour, ports.clock.now(), left_at), limits, holder)
         stopped = ports.platform.stopped(colour)
         if stopped.readiness is not Readiness.READY:
             raise StepFailed(

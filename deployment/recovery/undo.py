@@ -171,7 +171,8 @@ class Undo:
         except (CloudError, LeaseLost) as error:
             self._journal.append("note_failed", error=first_line(error))
         if self._phase is Phase.ROLLED_BACK:
-            undone = Retirement(promotion.target, self._since, promotion.previous)
+            left_at = self._steps.last_write or ports.clock.now()
+            undone = Retirement(promotion.target, self._since, left_at, promotion.previous)
             self._stopped = retire(ports, self._steps, self._journal, undone, limits, holder)
 
     def _lease(self, promotion: Promotion) -> Holder:

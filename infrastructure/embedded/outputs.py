@@ -52,13 +52,14 @@ class Outputs:
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> Mapping[str, Any]:
-        """Return the settings of platform and router that deployment.toml holds for an environment on AWS."""
+        """Return the settings of platform and router that deployment.toml holds for an environment on AWS, and what differs."""
         return {
             "platform": self.platform,
             "router": {"apprunner": "cloudfront", "ecs": "alb"}[self.platform],
             "services": self.services,
             "scheme": self.colour_scheme,
             "key_value_store_arn": self.key_value_store_arn,
+            "settling_s": 0.0,  # the one edge location reads each write at once
             "cluster": self.cluster,
             "target_groups": self.target_groups,
             "colour_urls": self.colour_urls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -12,8 +13,10 @@ from deployment.errors import CloudDenied, CloudError, ProvisionFailed
 from deployment.model import Colour, Image, Progress, Readiness, Rollout
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
 from infrastructure.aws.apprunner.requests import Operation, serves
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.errors import aws_errors
 from infrastructure.aws.session import Clients
+from tests.aws.conftest import SteppedClock
 
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/api"
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -39,6 +42,8 @@ class AppRunner:
         self.operations: dict[str, list[dict[str, Any]]] = {}
         self.wrote: list[tuple[str, Mapping[str, Any]]] = []
         self.refuse: dict[str, str] = {}
+        self.clock = SteppedClock()
+        self.requests: list[datetime] = []
         self._count = 0
 
     def add(self, colour: Colour, status: str = "RUNNING", digest: str = OLD) -> dict[str, Any]:
@@ -95,6 +100,8 @@ class AppRunner:
     def _answer(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         if operation in self.refuse:
             self._raise(self.refuse[operation], operation)
+        if operation == "GetMetricData":
+            return self._figures(given)
         if operation == "DescribeService":
             return {"Service": dict(self.services[given["ServiceArn"]])}
         if operation == "ListOperations":
@@ -114,6 +121,14 @@ class AppRunner:
         there["SourceConfiguration"] = given.get("SourceConfiguration", there["SourceConfiguration"])
         return {"OperationId": self.begin(there, TYPES[operation])}
 
+    def _figures(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer with green's requests; a metric of another service has no value."""
+        metric = given["MetricDataQueries"][0]["MetricStat"]["Metric"]
+        green = [{"Name": "ServiceName", "Value": "prod-api-green"}, {"Name": "ServiceID", "Value": "id-green"}]
+        known = metric == {"Namespace": "AWS/AppRunner", "MetricName": "Requests", "Dimensions": green}
+        values = [1.0 for at in self.requests if known and given["StartTime"] <= at < given["EndTime"]]
+        return {"MetricDataResults": [{"Id": "requests", "Values": values}]}
+
     @staticmethod
     def _raise(code: str, operation: str) -> None:
         raise ClientError({"Error": {"Code": code, "Message": "refused"}}, operation)
@@ -130,7 +145,7 @@ def aws() -> AppRunner:
 
 @pytest.fixture
 def platform(aws: AppRunner) -> AppRunnerPlatform:
-    return AppRunnerPlatform(cast(Clients, aws), NAMES)
+    return AppRunnerPlatform(cast(Clients, aws), NAMES, DrainWindow(120.0, aws.clock))
 
 
 def readiness(platform: AppRunnerPlatform, rollout: Rollout) -> Readiness:
@@ -192,7 +207,7 @@ def test_any_process_resumes_then_updates_a_paused_service(aws: AppRunner, platf
     assert readiness(platform, rollout) is Readiness.NOT_YET
     assert aws.calls == ["ResumeService"]
     aws.end(Colour.GREEN, "SUCCEEDED", "RUNNING")
-    another = AppRunnerPlatform(cast(Clients, aws), NAMES)
+    another = AppRunnerPlatform(cast(Clients, aws), NAMES, DrainWindow(120.0, aws.clock))
     assert readiness(another, rollout) is Readiness.NOT_YET
     assert readiness(platform, rollout) is Readiness.NOT_YET
     assert aws.calls == ["ResumeService", "UpdateService"]
@@ -326,6 +341,47 @@ def test_busy_service_is_retired_once_it_is_free(aws: AppRunner, platform: AppRu
     aws.end(Colour.GREEN, "ROLLBACK_SUCCEEDED", "RUNNING")
     platform.retire(Colour.GREEN)
     assert aws.calls == ["PauseService"]
+
+
+@pytest.mark.parametrize(("ago_s", "window_s"), [(30, 120.0), (500, 600.0)])
+def test_service_with_recent_requests_is_not_paused(aws: AppRunner, ago_s: float, window_s: float) -> None:
+    """Other edge locations may still send it requests, and App Runner documents no way to drain it."""
+    platform = AppRunnerPlatform(cast(Clients, aws), NAMES, DrainWindow(window_s, aws.clock))
+    aws.add(Colour.GREEN)
+    aws.requests = [aws.clock.now() - timedelta(seconds=ago_s)] * 5
+    assert platform.retire(Colour.GREEN) is not None
+    assert aws.calls == []
+    waits = platform.stopped(Colour.GREEN)
+    assert (waits.readiness, waits.detail) == (
+        Readiness.NOT_YET,
+        f"RUNNING: prod-api-green; it still serves: 5 requests in the last {window_s:.0f} s",
+    )
+    aws.clock.sleep(300)
+    platform.retire(Colour.GREEN)
+    assert aws.calls == ["PauseService"]
+    assert "it still serves" not in platform.stopped(Colour.GREEN).detail
+
+
+def test_window_is_as_long_as_the_longest_request(aws: AppRunner) -> None:
+    platform = AppRunnerPlatform(cast(Clients, aws), NAMES, DrainWindow(2.0, aws.clock))
+    aws.add(Colour.GREEN)
+    aws.requests = [aws.clock.now() - timedelta(seconds=170)]
+    platform.retire(Colour.GREEN)
+    assert aws.calls == []
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"),
+    [("AccessDenied", CloudDenied), ("InternalServiceFault", CloudError), ("InvalidState", CloudError)],
+)
+def test_service_whose_requests_cannot_be_read_is_not_paused(
+    aws: AppRunner, platform: AppRunnerPlatform, code: str, ours: type[CloudError]
+) -> None:
+    aws.add(Colour.GREEN)
+    aws.refuse["GetMetricData"] = code
+    with pytest.raises(ours, match="GetMetricData"):
+        platform.retire(Colour.GREEN)
+    assert aws.calls == []
 
 
 def test_failed_pause_is_stuck(aws: AppRunner, platform: AppRunnerPlatform) -> None:

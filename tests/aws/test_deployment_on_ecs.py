@@ -16,8 +16,8 @@ from deployment.model import Answer, Colour, Image, Reason
 from deployment.phases import Phase
 from deployment.plan import Operation, Plan, Ports
 from deployment.recovery.undo import Undo, last_promotion
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.platform import EcsPlatform
-from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients

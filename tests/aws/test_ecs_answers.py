@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from deployment.model import Colour
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.platform import EcsPlatform
 from infrastructure.aws.ecs.service_deployments import NONE_BEFORE, ServiceDeployments
-from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, NAMES, Cluster
 from tests.aws.conftest import SteppedClock

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from deployment.errors import ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.platform import EcsPlatform
-from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, HOST, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from deployment.errors import SettingsError
 from deployment.model import Colour
 from deployment.settings import Settings, load
 from infrastructure.aws import adapters
+from infrastructure.aws.cloudfront.router import SETTLING_S
 from infrastructure.aws.session import Clients
+from infrastructure.embedded.outputs import Outputs
+from infrastructure.estate import adapters as estate_adapters
 from infrastructure.estate import aws_estate
 
 ACCOUNT, ELB = "123456789012", "arn:aws:elasticloadbalancing:us-east-1:123456789012"
@@ -62,6 +66,24 @@ def test_constructors_accept_the_options_from_the_settings(
     adapters.platform(estate.platform.name)(clients, **estate.platform.options)
     adapters.router(estate.router.name)(clients, **estate.router.options)
     assert estate.platform.options["services"][Colour.BLUE] == "api-blue"
+
+
+def test_cloudfront_needs_time_to_settle_and_the_embedded_edge_does_not(tmp_path: Path, clients: Clients) -> None:
+    aws = aws_estate(settings(tmp_path, PAIRS["apprunner", "cloudfront"]))
+    assert adapters.router("cloudfront")(clients, **aws.router.options).settling_s == SETTLING_S > 0
+    there = Outputs(
+        **{one.name: one.default if one.default is not MISSING else "" for one in fields(Outputs)}  # type: ignore[arg-type]  # only keys matter
+    )
+    found = {**there.settings(), "services": {"blue": "b", "green": "g"}}
+    _, router = estate_adapters(replace(settings(tmp_path, PAIRS["apprunner", "cloudfront"]), estate=found))
+    assert adapters.router("cloudfront")(clients, **router.options).settling_s == 0
+
+
+@pytest.mark.parametrize("place", ["", "[environments.e.deployment]\n"])
+def test_no_file_shortens_the_time_to_settle(tmp_path: Path, place: str) -> None:
+    text = f"{PAIRS['apprunner', 'cloudfront']}{place}settling_s = 0\n"
+    with pytest.raises(SettingsError, match="settling_s"):
+        settings(tmp_path, text)
 
 
 def test_record_name_defaults_to_the_live_domain(tmp_path: Path) -> None:

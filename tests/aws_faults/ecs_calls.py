@@ -9,8 +9,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from deployment.model import Colour, Image, Readiness, Service
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.platform import EcsPlatform
-from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.session import Clients
 from tests.aws.estates import HOST, Ecs, ecs, task

@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from deployment.clock import SystemClock
 from deployment.errors import CloudError, ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws_faults.conftest import Aws
 from tests.aws_faults.proxy import Armed, Fault
@@ -38,7 +40,7 @@ class Estate:
         wait_for(lambda: self.clean.describe(Colour.BLUE).running, 30)
 
     def platform(self, clients: Clients) -> AppRunnerPlatform:
-        return AppRunnerPlatform(clients, self.names, scheme="http")
+        return AppRunnerPlatform(clients, self.names, DrainWindow(1.0, SystemClock()), scheme="http")
 
     def image(self, version: str) -> Image:
         digest = self.endpoint.image(version)

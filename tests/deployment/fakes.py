@@ -236,6 +236,7 @@ class FakeRouter:
 
     def __init__(self, cloud: FakeCloud) -> None:
         self.cloud = cloud
+        self.settling_s = 0.0
 
     def observe(self) -> Routes:
         with self.cloud.call("observe"):

@@ -104,8 +104,10 @@ class Port:
     def __init__(self, process: Process, behind: object) -> None:
         self._process, self._behind = process, behind
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         act = getattr(self._behind, name)
+        if not callable(act):
+            return act
         return lambda *given, **named: self._process.call(name, lambda *g: act(*(g or given), **named), given)
 
 

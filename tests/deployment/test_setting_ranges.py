@@ -18,7 +18,8 @@ from deployment.errors import SettingsError
 from deployment.flow.lease import LeaseKeeper
 from deployment.model import Colour, Holder
 from deployment.settings import NEVER, SCHEMA_FILE, Settings, gate_defaults, load
-from infrastructure.aws.ecs.target_groups import DrainWindow, TargetGroups
+from infrastructure.aws.drain import DrainWindow
+from infrastructure.aws.ecs.target_groups import TargetGroups
 from infrastructure.description import service_of
 from plugins.declarative.ahead import IN_FLIGHT, PER_SECOND
 from plugins.measurement import latency_plan, load_plan

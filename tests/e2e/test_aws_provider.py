@@ -1,7 +1,7 @@
 """The commands on an environment with ``provider = "aws"``: none of them depends on the embedded provider.
 
-The embedded cloud answers the AWS calls. The test sets only what settings of a real account cannot contain: the endpoints
-and the scheme of the colours' URLs.
+The embedded cloud answers the AWS calls. The test sets only what settings of a real account cannot contain: the endpoints,
+the scheme of the colours' URLs, and that the one edge location reads each write at once.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
         connection = Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)
         platform = Adapter(made.platform.name, {**made.platform.options, "scheme": "http"})
-        return replace(made, connection=connection, platform=platform)
+        router = Adapter(made.router.name, {**made.router.options, "settling_s": 0.0})
+        return replace(made, connection=connection, platform=platform, router=router)
 
     monkeypatch.setattr(compose, "aws_estate", with_endpoints)
     monkeypatch.setattr(project, "SETTINGS", str(settings))

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from deployment.clock import SystemClock
 from deployment.model import Colour, Readiness, Rollout
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.embedded_aws.ecs_harness import Cluster, ecs_endpoint
 from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, moto_server, wait_for
@@ -50,7 +52,7 @@ def ecs_clients(running_cluster: Cluster, moto: str) -> Clients:
 
 @pytest.fixture
 def platform(clients: Clients) -> AppRunnerPlatform:
-    return AppRunnerPlatform(clients, NAMES, scheme="http")
+    return AppRunnerPlatform(clients, NAMES, DrainWindow(1.0, SystemClock()), scheme="http")
 
 
 @pytest.fixture

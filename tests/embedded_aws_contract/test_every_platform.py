@@ -15,8 +15,8 @@ from deployment.clock import SystemClock
 from deployment.model import Colour, Image, Readiness, Rollout
 from deployment.ports import Platform
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.platform import EcsPlatform
-from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
@@ -61,7 +61,7 @@ def apprunner(endpoint: Endpoint, clients: Clients) -> Estate:
         return Image("telehealth-api", version, digest, version, f"{REPOSITORY}@{digest}")
 
     def platform() -> AppRunnerPlatform:
-        return AppRunnerPlatform(clients, APPRUNNER_NAMES, scheme="http")
+        return AppRunnerPlatform(clients, APPRUNNER_NAMES, DrainWindow(1.0, SystemClock()), scheme="http")
 
     live = image("1.0.0")
     request = creation(APPRUNNER_NAMES[BLUE], live.digest, DEPLOY_COLOR="blue")

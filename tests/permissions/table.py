@@ -36,7 +36,7 @@ ONLY_SOMETIMES = {
     # While a service is busy, its operations say with what.
     "apprunner:DescribeService": ("apprunner:ListOperations",),
     # A release that is rejected after it came up is stopped.
-    "apprunner:UpdateService": ("apprunner:PauseService",),
+    "apprunner:UpdateService": ("apprunner:PauseService", "cloudwatch:GetMetricData"),
     # Terraform's services have tags and autoscaling, the embedded ones do not.
     "apprunner:CreateService": ("apprunner:TagResource",),
     "ecs:RegisterTaskDefinition": ("ecs:TagResource",),

@@ -136,6 +136,8 @@ class FakePlatform:
 class FakeRouter:
     """The routes; the service's live domain reads the same file."""
 
+    settling_s = 0.0
+
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 

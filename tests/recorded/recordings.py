@@ -180,7 +180,7 @@ class Recording:
         clock = FakeClock()
         router: Router
         if outputs["platform"] == "apprunner":
-            router = CloudFrontRouter(clients, outputs["key_value_store_arn"])
+            router = CloudFrontRouter(clients, outputs["key_value_store_arn"], settling_s=0.0)
         else:
             groups = {Colour(colour): arn for colour, arn in outputs["target_groups"].items()}
             router = AlbRouter(clients, outputs["listener_rule_arn"], groups, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from infrastructure.aws.apprunner.requests import (
     update_request,
 )
 from infrastructure.aws.configured import of_app_runner
+from infrastructure.aws.drain import DrainWindow, Metric, requests_within
 from infrastructure.aws.errors import aws_code
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients
@@ -32,6 +34,8 @@ _DEPLOYABLE = frozenset({"RUNNING", "PAUSED", "CREATE_FAILED"})
 _STOPPED = frozenset({"PAUSED", "CREATE_FAILED", "DELETED"})
 _RECENT_OPERATIONS = 20
 """How many operations are read from ListOperations; a deployment starts at most three on a service."""
+_LONGEST_REQUEST_S = 120
+"""App Runner ends a request after this time: https://docs.aws.amazon.com/apprunner/latest/dg/develop.html"""
 
 
 class AppRunnerPlatform:
@@ -41,11 +45,15 @@ class AppRunnerPlatform:
     requires that exactly this operation SUCCEEDED, the service is RUNNING, and the wanted digest is configured.
     """
 
-    def __init__(self, clients: Clients, services: Mapping[Colour, str], scheme: str = "https") -> None:
+    def __init__(
+        self, clients: Clients, services: Mapping[Colour, str], drain: DrainWindow, scheme: str = "https"
+    ) -> None:
         self._clients = clients
         self._names = services
         self._scheme = scheme
+        self._drain = replace(drain, seconds=max(drain.seconds, _LONGEST_REQUEST_S))
         self._arns: dict[Colour, str] = {}
+        self._requests: dict[Colour, int] = {}
 
     def describe(self, colour: Colour) -> Service:
         """Return the colour's configuration and state; status 'ABSENT' if the service does not exist. Raises CloudError."""
@@ -106,12 +114,16 @@ class AppRunnerPlatform:
         """Do nothing: both services share the estate's one autoscaling configuration."""
 
     def retire(self, colour: Colour) -> Rollout | None:
-        """Pause a RUNNING service. While it is busy, return the operation under way: call again once that has ended."""
+        """Pause a RUNNING service once it had no request for the drain window: App Runner documents no way to drain it.
+
+        While it has requests or is busy, change nothing and return its newest operation: call again.
+        """
         service = self._find(colour)
         if service is None or service["Status"] in _STOPPED:
             return None
         wanted = digest(service) or ""
-        if service["Status"] != _BUSY:
+        self._requests[colour] = 0 if service["Status"] == _BUSY else self._recent_requests(service)
+        if service["Status"] != _BUSY and not self._requests[colour]:
             try:
                 answer = self._call("PauseService", ServiceArn=service["ServiceArn"])
                 return Rollout(colour, wanted, answer["OperationId"])
@@ -130,7 +142,10 @@ class AppRunnerPlatform:
         newest = operations[0] if operations else None
         if service["Status"] != _BUSY and newest and newest.type == "PAUSE_SERVICE" and newest.status in FAILED:
             return Progress(Readiness.STUCK, f"{name} could not be paused: {newest}")
-        return Progress(Readiness.NOT_YET, f"{service['Status']}: {name}" + (f", {newest}" if newest else ""))
+        text = f"{service['Status']}: {name}" + (f", {newest}" if newest else "")
+        if requests := self._requests.get(colour):
+            text += f"; it still serves: {requests} requests in the last {self._drain.seconds:.0f} s"
+        return Progress(Readiness.NOT_YET, text)
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
         """Return the newest ``limit`` lines of the service's events and its application, oldest first; empty if none."""
@@ -139,6 +154,11 @@ class AppRunnerPlatform:
             return ()
         stem = f"/aws/apprunner/{service['ServiceName']}/{service['ServiceId']}"
         return newest_lines(self._clients, {"service": f"{stem}/service", "app": f"{stem}/application"}, since, limit)
+
+    def _recent_requests(self, service: Mapping[str, Any]) -> int:
+        """Return the number of requests to a service within the drain window. Raises CloudError."""
+        dimensions = {"ServiceName": service["ServiceName"], "ServiceID": service["ServiceId"]}
+        return requests_within(self._clients, Metric("AWS/AppRunner", "Requests", dimensions), self._drain)
 
     def _start(self, service: Mapping[str, Any], uri: str) -> Step:
         """Start the first operation of a rollout on an existing service."""

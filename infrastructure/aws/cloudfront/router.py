@@ -15,12 +15,17 @@ from infrastructure.aws.session import KEY_VALUE_STORE, Clients
 _WRITE_ATTEMPTS = 2
 _READ_ATTEMPTS = 5
 """How often a read starts again because another run wrote in between; writers are few, and each holds the lease."""
+SETTLING_S = 300.0
+"""60 s until each edge location has a write (others measured seconds to low tens of seconds; AWS names no figure), 120 s until
+the last request that it sent before that has ended, and 120 s until CloudWatch has published the requests of that time."""
 
 
 class CloudFrontRouter:
     """The Router port on a CloudFront KeyValueStore; its ETag is the routes' revision."""
 
-    def __init__(self, clients: Clients, key_value_store_arn: str) -> None:
+    def __init__(self, clients: Clients, key_value_store_arn: str, settling_s: float = SETTLING_S) -> None:
+        """``settling_s``: see ``deployment.ports.Router``; 0 if there is one edge location, which reads each write at once."""
+        self.settling_s = settling_s
         self._clients = clients
         self._store = key_value_store_arn
 
@@ -60,7 +65,7 @@ class CloudFrontRouter:
     def spread(self, live: Colour, generation: int) -> Progress:
         """Return READY at once: the store does not report how far a write has spread.
 
-        Answers through the live domain name their generation.
+        Answers through the live domain name their generation, and ``settling_s`` allows for the other edge locations.
         """
         return Progress(Readiness.READY, f"generation {generation} ({live}) is written")
 

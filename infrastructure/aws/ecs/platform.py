@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from deployment.errors import CloudError, ProvisionFailed
 from deployment.model import Colour, Configuration, Image, Progress, Readiness, Rollout, Service
 from infrastructure.aws.configured import of_ecs
+from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.requests import (
     Followed,
     configuration_hash,
@@ -28,7 +29,7 @@ from infrastructure.aws.ecs.requests import (
     under_way,
 )
 from infrastructure.aws.ecs.service_deployments import ServiceDeployments
-from infrastructure.aws.ecs.target_groups import DrainWindow, TargetGroups
+from infrastructure.aws.ecs.target_groups import TargetGroups
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients

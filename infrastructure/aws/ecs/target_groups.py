@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 from deployment.model import Colour
-from deployment.ports import Clock
+from infrastructure.aws.drain import DrainWindow, Metric, requests_within
 from infrastructure.aws.session import Clients
 
-_PERIOD_S = 60
 _LEAVING = frozenset({"draining", "unused"})
 """States of targets that no longer belong to the deployment: tasks of the former one that still finish their requests."""
-
-
-@dataclass(frozen=True)
-class DrainWindow:
-    """When a colour counts as drained: it had no request for ``seconds``, measured by ``clock``."""
-
-    seconds: float
-    clock: Clock
 
 
 class TargetGroups:
@@ -56,7 +45,7 @@ class TargetGroups:
         """Return the colour's recent requests as text; None if there were none.
 
         Recent means within the drain window or the deregistration delay, the longer of the two. Health checks do not count.
-        CloudWatch publishes a minute's figure one or two minutes later, so the query covers one period more.
+        Raises CloudError.
         """
         balancers = self._call("DescribeTargetGroups", TargetGroupArns=[self._groups[colour]])["TargetGroups"]
         found = [
@@ -72,20 +61,9 @@ class TargetGroups:
         return float(attributes.get("deregistration_delay.timeout_seconds", 300))
 
     def _requests(self, colour: Colour, balancer: str, window_s: float) -> int:
-        now = self._drain.clock.now()
-        end = now.replace(second=0, microsecond=0) + timedelta(seconds=_PERIOD_S)
-        start = end - timedelta(seconds=_PERIOD_S * (math.ceil(window_s / _PERIOD_S) + 2))
         dimensions = {"LoadBalancer": balancer, "TargetGroup": self._groups[colour].rpartition(":")[2]}
-        metric = {
-            "Namespace": "AWS/ApplicationELB",
-            "MetricName": "RequestCount",
-            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-        }
-        query = {"Id": "requests", "MetricStat": {"Metric": metric, "Period": _PERIOD_S, "Stat": "Sum"}}
-        answer = self._clients.call(
-            "cloudwatch", "GetMetricData", MetricDataQueries=[query], StartTime=start, EndTime=end
-        )
-        return int(sum(value for result in answer["MetricDataResults"] for value in result.get("Values", ())))
+        metric = Metric("AWS/ApplicationELB", "RequestCount", dimensions)
+        return requests_within(self._clients, metric, replace(self._drain, seconds=window_s))
 
     def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         return self._clients.call("elbv2", operation, **parameters)

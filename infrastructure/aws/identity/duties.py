@@ -50,6 +50,8 @@ _APPRUNNER_STOP: Rights = {
 BRING_UP: Mapping[str, Sequence[Rights]] = {
     "apprunner": (
         _APPRUNNER_STOP,
+        # Without it no colour is paused. A rollback is not refused for that: it moves traffic, and leaves the colour running.
+        {ANYTHING: ("cloudwatch:GetMetricData",)},
         {
             SERVICES: ("apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"),
             ROLES: ("iam:PassRole",),

@@ -34,6 +34,9 @@ class AlbRouter:
     the two calls traffic may go where the overtaken writer sent it; without compare-and-set this cannot be avoided.
     """
 
+    settling_s = 0.0
+    """The load balancer follows within seconds, and the platform stops no task of a target group that has requests."""
+
     def __init__(self, clients: Clients, arn: str, target_groups: Mapping[Colour, str], clock: Clock) -> None:
         self._clients = clients
         self._arn = arn

@@ -29,6 +29,9 @@ _CHANGED_SINCE = frozenset({"InvalidChangeBatch", "InvalidInput"})
 class Route53Router:
     """The Router port on a pair of weighted records; ``resolvers`` are those that must have learned of a switch."""
 
+    settling_s = 0.0
+    """``spread`` waits for resolvers and TTL, and the platform stops no task of a target group that has requests."""
+
     def __init__(
         self,
         clients: Clients,

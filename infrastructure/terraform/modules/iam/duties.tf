@@ -69,7 +69,11 @@ locals {
 
   stop = {
     for colour, arn in var.service_arns : colour => {
-      apprunner = [{ actions = ["apprunner:PauseService"], resources = [arn] }]
+      apprunner = [
+        { actions = ["apprunner:PauseService"], resources = [arn] },
+        # A service is paused only after it had no request.
+        { actions = ["cloudwatch:GetMetricData"], resources = local.everything },
+      ]
       ecs = [
         { actions = ["ecs:UpdateService"], resources = [arn] },
         # Nobody may ask it any more, and autoscaling must not bring it back; a candidate gets the live colour's bounds.
