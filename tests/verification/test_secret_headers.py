@@ -44,7 +44,13 @@ def test_the_value_of_a_header_with_a_secret_name_is_hidden(name: str, wanted: A
             "is a=[redacted]; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=[redacted]; HttpOnly, "
             "expected what matches SameSite=(Lax|Strict)",
         ),
-        ({"matches": "^SESSION=canary"}, "x=canary", "is x=[redacted], expected what matches (hidden)"),
+        ({"matches": "^SESSION=canary"}, "x=canary", "is x=[redacted], expected what matches ^SESSION=[redacted]"),
+        ({"matches": "canary-3"}, "x=canary", "is x=[redacted], expected what matches (hidden)"),
+        (
+            {"matches": "sid=canary-4;.*Path=/"},
+            "sid=canary",
+            "is sid=[redacted], expected what matches sid=[redacted];.*Path=/",
+        ),
         ("sid=canary-2; Secure", "canary", "is (hidden), expected sid=[redacted]; Secure"),
         (None, "sid=canary", "is sid=[redacted], expected none"),
         ({"matches": "HttpOnly"}, None, "is missing, expected what matches HttpOnly"),

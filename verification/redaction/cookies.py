@@ -14,8 +14,9 @@ _ATTRIBUTES = frozenset(
 _HIDDEN = "(hidden)"
 # Between two cookies that a client joined; a date in Expires has a comma as well, but no equals sign before the next space.
 _NEXT = re.compile(r",\s*(?=[^\s;,=]+=)")
-# A pattern of nothing but these words and signs holds no value of a cookie.
-_WORDS = _ATTRIBUTES | {"lax", "strict", "none", "max", "age", "s", "i", "b"}
+# A pattern of nothing but these words, signs and names of cookies holds no value of a cookie.
+_WORDS = _ATTRIBUTES | {"lax", "strict", "none", "max", "age", "d", "s", "w", "i", "b"}
+_PAIR = re.compile(r"([A-Za-z0-9_-]+)=[^;\s]*")
 
 
 def without_values(header: str) -> str:
@@ -31,11 +32,20 @@ def _without_value(cookie: str) -> str:
 
 
 def expected_cookie(wanted: Any) -> str:
-    """Return what was expected of the header. A pattern is shown if it only names attributes; any other one can hold a value."""
+    """Return what was expected of the header. A pattern is shown without the cookie's value, if it is plain which part that is."""
     if wanted is None:
         return "none"
     if not isinstance(wanted, Mapping):
         return without_values(str(wanted))
     pattern = str(wanted["matches"])
-    words = re.findall(r"[A-Za-z0-9_-]+", pattern)
-    return f"what matches {pattern if all(one.lower() in _WORDS for one in words) else _HIDDEN}"
+    plain = all(one.lower() in _WORDS for one in re.findall(r"[A-Za-z0-9_-]+", _PAIR.sub(_attribute, pattern)))
+    return f"what matches {_PAIR.sub(_shown, pattern) if plain else _HIDDEN}"
+
+
+def _attribute(pair: re.Match[str]) -> str:
+    """Return a pair of a pattern if it is an attribute, such as Path=/; else nothing."""
+    return pair[0] if pair[1].lower() in _ATTRIBUTES else ""
+
+
+def _shown(pair: re.Match[str]) -> str:
+    return _attribute(pair) or f"{pair[1]}={MARK}"
