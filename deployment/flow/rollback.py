@@ -313,13 +313,11 @@ class _Hold:
         if self._back is None:
             return None
         waited = self._ports.clock.monotonic() - self._began
-        over = waited >= self._longest_s
         try:
             missing = smaller(self._ports, holder, self._back)
-        except CloudError as error:
+        except CloudError as error:  # also without the right to scale: autoscaling may do it, now that there is traffic
             missing = first_line(error)
-            over = over or isinstance(error, CloudDenied)  # another try will not help
-        if missing is not None and not over:
+        if missing is not None and waited < self._longest_s:
             return f"{self._back} is not large enough yet: {missing}"
         if missing is not None:
             self.warning = f"{self._back} may be too small for all traffic: {missing}"

@@ -86,7 +86,8 @@ def test_previous_colour_that_cannot_grow_delays_the_stop_and_is_reported(one: D
 
 
 @pytest.mark.parametrize(
-    ("error", "waits_s"), [(CloudUnreachable("no answer"), LONGEST_S), (CloudDenied("UpdateService: denied"), 0.0)]
+    ("error", "waits_s"),
+    [(CloudUnreachable("no answer"), LONGEST_S), (CloudDenied("UpdateService: denied"), LONGEST_S)],
 )
 def test_failed_scaling_neither_prevents_nor_delays_a_rollback(
     one: Deployment, error: CloudError, waits_s: float

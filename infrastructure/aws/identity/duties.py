@@ -19,7 +19,8 @@ TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
 Rights = Mapping[str, Sequence[str]]
 """Actions by the kind of resource that they act on.
 
-``SERVICES``, their ``DEPLOYMENTS``, ``ROLES`` and ``DEFINITIONS`` belong to the target colour only: a run only reads the other colour.
+``SERVICES``, their ``DEPLOYMENTS``, ``ROLES`` and ``DEFINITIONS`` belong to the target colour only. A run only reads the other colour, except that a
+rollback on ECS also tries to start more of its tasks.
 """
 
 _LEASE: Rights = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
