@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from deployment.events import Event, StepBegan, StepEnded
+from deployment.events import Event, StepBegan, StepEnded, Waiting
 from deployment.evidence.sentence import in_environment
 from deployment.phases import Phase
 from infrastructure.compose import Environment
 from plugins.signals import Signals
 from verification.redaction.redactor import LearningRedactor
+
+_QUIET_S = 5.0
+"""A wait of this many seconds is not worth a line."""
 
 
 def redactor_of(environment: Environment) -> LearningRedactor:
@@ -28,9 +32,31 @@ def say(text: str) -> None:
     click.echo(f"  {text}")
 
 
+class _Waits:
+    """Says what a step waits for: at once if it waits for something else than before, otherwise every ``EVERY_S`` seconds."""
+
+    EVERY_S = 30.0
+
+    def __init__(self) -> None:
+        self._said: tuple[str, str] | None = None
+        self._at = 0.0
+
+    def show(self, happened: Waiting) -> None:
+        what = (happened.step, _NUMBERS.sub("", happened.detail))
+        if what != self._said or not 0 <= happened.elapsed_s - self._at < self.EVERY_S:
+            self._said, self._at = what, happened.elapsed_s
+            click.echo(f"{happened.step:<10} waiting ({happened.elapsed_s:.0f} s): {happened.detail}")
+
+
+_NUMBERS = re.compile(r"\d+")
+_WAITS = _Waits()
+
+
 def event(happened: Event) -> None:
     """Print one event of a deployment."""
-    if isinstance(happened, StepBegan):
+    if isinstance(happened, Waiting) and happened.elapsed_s >= _QUIET_S:
+        _WAITS.show(happened)
+    elif isinstance(happened, StepBegan):
         click.echo(f"{happened.step:<10} {happened.what} ...")
     elif isinstance(happened, StepEnded):
         word = "" if happened.passed else "FAILED: "

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from deployment.events import Waiting
 from scripts.commands import console
 
 
@@ -46,3 +47,28 @@ def test_a_service_that_reports_no_version_runs_without_one() -> None:
     assert "running at http://a.localhost" in shown
     answered = console.status({**document, **rest, "live_domain": {**answer, "version": "1.2.0"}}, [])
     assert "version 1.2.0 by blue" in answered
+
+
+def test_long_wait_is_shown_when_it_begins_and_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    waits = console._Waits()
+    for second in range(100):
+        waits.show(Waiting("rollback", f"blue grows: {second // 10} of 15 targets", float(second)))
+    waits.show(Waiting("rollback", "blue does not answer", 100.0))
+    waits.show(Waiting("retire", "requests may still be sent", 5.0))
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0].split() for line in shown] == [
+        [step, "waiting", f"({at}", "s)"]
+        for step, at in (
+            ("rollback", 0),
+            ("rollback", 30),
+            ("rollback", 60),
+            ("rollback", 90),
+            ("rollback", 100),
+            ("retire", 5),
+        )
+    ]
+
+
+def test_short_wait_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    console.event(Waiting("rollback", "blue answers", 1.0))
+    assert capsys.readouterr().out == ""
