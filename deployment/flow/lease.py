@@ -16,6 +16,7 @@ from deployment.clock import process_identity, process_runs
 from deployment.errors import CloudError, LeaseLost, SettingsError, first_line
 from deployment.model import Holder
 from deployment.plan import DeploymentRecord, Owner, Ports
+from deployment.polling import poll
 from deployment.ports import Clock, Lease
 from deployment.settings import DeploymentLimits
 
@@ -79,6 +80,24 @@ class LeaseKeeper:
         return max(
             self._soon, self._pause - (self._monotonic() - began)
         )  # the lease lasts from the begin of the renewal
+
+
+def regain(ports: Ports, holder: Holder, timeout_s: float) -> None:
+    """Renew a lease that may have expired in an outage of its table, with retries for ``timeout_s`` seconds.
+
+    Raises LeaseLost if another run took it or if it was released, DeadlinePassed if the table does not answer.
+    """
+    last = [""]
+
+    def attempt() -> bool | None:
+        try:
+            ports.lease.renew(holder)
+        except (CloudError, SettingsError) as error:
+            last[0] = first_line(error)
+            return None
+        return True
+
+    poll(ports.clock, attempt, timeout_s=timeout_s, waiting_for=lambda: f"the lease was not renewed; last: {last[0]}")
 
 
 def release_lock(lease: Lease, holder: Holder, notes: Mapping[str, str | None]) -> str | None:

@@ -28,7 +28,7 @@ from deployment.evidence.verdict import GateResult, checks_passed, must_have_pas
 from deployment.flow.alarms import AlarmWatch, refuse_firing_alarms
 from deployment.flow.bake import BakeWatch, UnchangedWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
-from deployment.flow.lease import this_process
+from deployment.flow.lease import regain, this_process
 from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_verified
 from deployment.flow.rollback import ByHand, MovedBack, Retirement, move_traffic_back, retire
 from deployment.flow.state import DeploymentState
@@ -358,7 +358,7 @@ class Machine(DeploymentState):
         try:
             return move_traffic_back(self._ports, self._steps, holder, previous, self._limits, by_hand)
         except LeaseLost:
-            self._ports.lease.renew(holder)
+            regain(self._ports, holder, self._limits.rollback_timeout)
         return move_traffic_back(self._ports, self._steps, holder, previous, self._limits, by_hand)
 
     def _add(self, beside: Beside) -> None:

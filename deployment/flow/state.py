@@ -303,8 +303,7 @@ class DeploymentState:
             now = self._ports.clock.now().isoformat()
             record = replace(self.record(), phase=Phase.SUCCEEDED, phase_since=now)
             try:
-                if failed:  # the lease may have expired meanwhile
-                    lease.renew(holder)
+                lease.renew(holder)  # it may have expired in an outage, although no other run took it
                 lease.note(holder, {"deployment": record.dump(), "head": self._journal.head})
             except (CloudError, SettingsError) as error:
                 if not failed:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
+from deployment.flow.lease import LeaseKeeper, alive, open_deployment, regain, release_lock, this_process
 from deployment.flow.lost_reports import lost_report, note_of
-from deployment.flow.rollback import ByHand, Retirement, make_room, move_traffic_back, retire
+from deployment.flow.rollback import ByHand, MovedBack, Retirement, make_room, move_traffic_back, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
@@ -152,8 +152,11 @@ class Undo:
         try:
             ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
-                missing = make_room(ports, self._steps, holder, promotion.previous, limits)
-                back = move_traffic_back(ports, self._steps, holder, promotion.previous, limits, ByHand(promotion))
+                try:
+                    missing, back = self._move(promotion, holder)
+                except LeaseLost:  # it may have expired in an outage of its table, although no other run took it
+                    regain(ports, holder, limits.rollback_timeout)
+                    missing, back = self._move(promotion, holder)
                 result["detail"] = back.sentence
                 if missing is not None:
                     result["detail"] += (
@@ -174,6 +177,12 @@ class Undo:
             left_at = self._steps.last_write or ports.clock.now()
             undone = Retirement(promotion.target, self._since, left_at, promotion.previous)
             self._stopped = retire(ports, self._steps, self._journal, undone, limits, holder)
+
+    def _move(self, promotion: Promotion, holder: Holder) -> tuple[str | None, MovedBack]:
+        """Move traffic back; return what the previous colour lacked then, None if nothing. Raises DeploymentError."""
+        ports, limits = self._operation.ports, self._operation.limits
+        missing = make_room(ports, self._steps, holder, promotion.previous, limits)
+        return missing, move_traffic_back(ports, self._steps, holder, promotion.previous, limits, ByHand(promotion))
 
     def _lease(self, promotion: Promotion) -> Holder:
         """Take the lock. Raises Refused, with the lock released, if the promotion does not stand any more."""

@@ -118,6 +118,34 @@ def test_rollback_renews_a_lease_that_expired(tmp_path: Path) -> None:
     assert one.lease.holder is None
 
 
+def test_rollback_waits_for_a_table_that_answers_now_and_then(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    one.to_verified()
+    one.machine.promote(GATES)
+    one.expire_lease()
+    one.cloud.next_errors["renew"] = [CloudUnreachable("throttled")] * 5
+    one.machine.abandon(Reason("bake", "harm"))
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert one.cloud.routes.live is BLUE
+
+
+@pytest.mark.parametrize("failed", [0, 5])
+def test_rollback_by_hand_renews_a_lease_that_expired(tmp_path: Path, failed: int) -> None:
+    one = Deployment(tmp_path)
+    assert one.run() is Phase.SUCCEEDED
+    one.machine.let_go()
+    one.cloud.hooks["observe"] = lambda: expire_once(one, failed)
+    assert one.undo().phase is Phase.ROLLED_BACK
+    assert one.cloud.routes.live is BLUE
+
+
+def expire_once(one: Deployment, failed: int) -> None:
+    """Let the lease of the rollback expire before its first write; the next renewals fail."""
+    one.cloud.hooks.pop("observe", None)
+    one.cloud.next_errors["renew"] = [CloudUnreachable("throttled")] * failed
+    one.expire_lease()
+
+
 def test_promotion_renews_a_lease_that_expired(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     one.to_verified()
