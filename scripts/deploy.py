@@ -298,7 +298,7 @@ def unlock_command(environment: str | None, reports: Path, reason: str, force: b
     "--keep-live",
     metavar="REASON",
     callback=_require_text,
-    help="End a halted deployment with traffic unchanged, if the live colour is healthy.",
+    help="End a halted or baking deployment with traffic unchanged, if the live colour is healthy.",
 )
 @reason_option
 def recover_command(

@@ -68,7 +68,7 @@ NEXT = {
     "`python scripts/deploy.py recover{named} --allow-irreversible REASON`. See docs/roll-back-by-hand.md.",
     "unrecorded": "As soon as the table answers, run `python scripts/deploy.py recover{named}` on this machine: its journal "
     "shows that the bake passed, so the promotion becomes final. From another machine, `recover` and the next deployment "
-    "move traffic back.",
+    "move traffic back; `python scripts/deploy.py recover{named} --keep-live REASON` leaves it where it is.",
 }
 """The next step for a person; ``{named}`` is the option that names the environment."""
 

@@ -76,9 +76,10 @@ def recover(
     another process recovered the deployment first or if the decision does not fit, StepFailed.
     """
     run_id = found.record.deployment_id
-    if decision.keep is not None and found.record.phase is not Phase.HALTED:
+    if decision.keep is not None and found.record.phase not in (Phase.HALTED, Phase.BAKING):
         raise Refused(
-            f"deployment {run_id} is not halted (phase {found.record.phase}), so no decision is needed",
+            f"deployment {run_id} is neither halted nor live without a final record (phase {found.record.phase}), so no decision "
+            "is needed",
             hint="Run `python scripts/deploy.py recover` without --keep-live.",
         )
     owner = found.holder

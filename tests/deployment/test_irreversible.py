@@ -179,7 +179,7 @@ def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) 
 def test_decision_keep_is_refused_unless_halted(one: Deployment) -> None:
     one.to_verified()
     one.mark_dead()
-    with pytest.raises(Refused, match="not halted"):
+    with pytest.raises(Refused, match="neither halted"):
         recover(one, Decision(keep="why not"))
 
 

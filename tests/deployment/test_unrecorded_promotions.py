@@ -13,6 +13,7 @@ from deployment.evidence.sentence import next_step, sentence
 from deployment.flow.lease import open_deployment
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
+from deployment.recovery.recover import Decision
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, LIMITS, Deployment
 
@@ -111,6 +112,25 @@ def test_recovery_from_another_machine_rolls_back(tmp_path: Path) -> None:
     one = unrecorded(tmp_path)
     assert one.recover(tmp_path / "fresh clone") is Phase.ROLLED_BACK
     assert one.cloud.routes.live is BLUE
+
+
+def test_person_can_keep_the_release_from_another_machine(tmp_path: Path) -> None:
+    """Its machine is gone, and with it the journal that proves the bake."""
+    one = unrecorded(tmp_path)
+    phase = one.recover(tmp_path / "fresh clone", Decision(keep="the bake passed, INC-7"))
+    assert phase is Phase.HALTED
+    assert one.cloud.routes.live is GREEN
+    assert (one.lease.holder, open_deployment(one.ports)) == (None, None)
+
+
+def test_lease_that_expired_in_an_outage_that_has_just_ended_costs_no_promotion(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    baked(one)
+    one.expire_lease()
+    one.cloud.next_errors["renew"] = [CloudUnreachable("no answer")]
+    one.machine.complete()
+    assert one.machine.phase is Phase.SUCCEEDED
+    assert recorded(one) is Phase.SUCCEEDED
 
 
 def test_recovery_that_cannot_record_the_promotion_either_halts(tmp_path: Path) -> None:
