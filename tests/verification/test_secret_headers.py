@@ -85,6 +85,43 @@ def test_ordinary_values_of_a_query_stay(text: str) -> None:
     assert Redactor(()).clean(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sign up, verify-otp: POST /otp on the release: status 500, expected 200",
+        "sign up, refresh-token: GET /t on the candidate: $.a is missing",
+        "boarding-pass: 3 of 10 answers were late",
+        "api-key: the service's answer 3 was late",
+        "continuity, own-session: DELETE /s on live: no answer (ReadTimeout)",
+    ],
+)
+def test_the_reason_after_the_name_of_a_step_or_a_gate_stays(text: str) -> None:
+    for one in (text, f"reason: {text}", f'{{"reason": "{text}"}}', f"E   {text}\n"):
+        assert Redactor(()).clean(one) == one
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "canary",
+        "Token canary",
+        "POST canary",
+        "canary-1 2 three",
+        "canary1 two three",
+        "4111 1111 canary",
+        "one 2222 3333 canary",
+    ],
+)
+def test_the_value_of_a_header_with_a_secret_name_that_is_no_sentence_is_hidden(value: str) -> None:
+    for start in ("", "a=1; ", "[Accept: x, ", "-H ", "header: ", "GET / HTTP/1.1\r\n"):
+        assert Redactor(()).clean(f"{start}X-Api-Token: {value}\nnext") == f"{start}X-Api-Token: [redacted]\nnext"
+
+
+@pytest.mark.parametrize("name", ["X-Passphrase", "My-Secret", "proxy-auth"])
+def test_a_sentence_that_may_be_a_passphrase_is_hidden(name: str) -> None:
+    assert Redactor(()).clean(f"{name}: canary horse battery staple") == f"{name}: [redacted]"
+
+
 @pytest.mark.parametrize("cookie", ["SESSION", "connect.sid"])
 def test_each_cookie_of_a_session_is_learnt(cookie: str) -> None:
     sign_in = Step("in", "POST /login", Request("POST", "/login"), Expectation((200,)))

@@ -126,8 +126,15 @@ _PAIR_OF_HTTP = re.compile(
     rf"""(?P<head>\(b?["'](?P<name>[\w-]++)["'],\s*+b?(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
-# After the name in a header's line, whose name has a hyphen; and a query's ?name=.
-_HEADER_LINE = re.compile(rf"(?<=[A-Za-z0-9]):[ \t]*+(?![\"'\[]|{_VARIABLE})")
+# After the name in a header's line, whose name has a hyphen; and a query's ?name=. After the name of a step stands a request.
+_HEADER_LINE = re.compile(
+    rf"(?<=[A-Za-z0-9]):[ \t]*+(?![\"'\[]|{_VARIABLE}|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|QUERY) /)"
+)
+# A sentence after the name of a gate or a check: three words, or words and numbers, but no two numbers one after the other.
+_OF_A_SENTENCE = r"(?:[A-Za-z][a-z]{0,19}(?:['-][a-z]{1,19})?|\d{1,7}(?:\.\d{1,3})?(?:%|m?s)?)[,.;:]?"
+_SENTENCE = re.compile(rf"(?!(?:\S{{1,41}}+ )?\d\S{{0,40}}+ \d)(?:{_OF_A_SENTENCE} ){{2}}{_OF_A_SENTENCE}(?!\S)")
+# Words of a name after which even a sentence is hidden: it may be a passphrase.
+_ALWAYS_HIDDEN = re.compile(r"pass(?:word|wd|phrase|code)|pwd|secret|auth|cookie", re.I)
 _HEADER_VALUE = re.compile(rf"{_REST_OF_A_LINE}*+")
 _QUERY = re.compile(rf"(?:[?&#](?:amp;)?|\\u0026)(?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
 _QUERY_VALUE = re.compile(rf"{_WORD_OF_A_QUERY}*+")
@@ -187,7 +194,9 @@ def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
 
 def _is_secret_header(found: re.Match[str]) -> bool:
     name = _name_before(found.string, found.start(), _HEADER_BACKWARDS)
-    return "-" in name and is_secret_name(name)
+    if "-" not in name or not is_secret_name(name):
+        return False
+    return _ALWAYS_HIDDEN.search(name) is not None or _SENTENCE.match(found.string, found.end()) is None
 
 
 def _is_secret_in_a_query(found: re.Match[str]) -> bool:
