@@ -75,6 +75,23 @@ def test_a_secret_in_another_place_is_taken_out_too(ours: Path) -> None:
     assert "${secret.X_AUTH_TOKEN_2}" in content
 
 
+def test_numbers_in_ordinary_fields_stay_numbers(ours: Path) -> None:
+    sent = {"pass_count": 3, "pass_rate": 98.5, "first_pass": 1, "session": 5, "max_token": 300, "pin_code": "110001"}
+    _, content = written("curl", f"curl https://n.example/a --json '{json.dumps(sent)}'")
+    assert "secret." not in content
+    (check,) = load(Path("suites/notes/recorded.yaml"), "x")
+    assert check.cases[0].steps[0].step.request.body == sent
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("pin", 1234), ("otpCode", 482911), ("user_pass", 771), ("auth", 12345678)]
+)
+def test_a_number_that_is_a_secret_is_taken_out(ours: Path, name: str, number: int) -> None:
+    _, content = written("curl", f"curl https://n.example/a --json '{json.dumps({name: [number]})}'")
+    assert str(number) not in content
+    assert "${secret." in content
+
+
 def har(*entries: dict[str, Any]) -> str:
     return json.dumps({"log": {"entries": list(entries)}})
 

@@ -56,7 +56,7 @@ def test_known_secret_is_redacted_in_a_command_that_a_report_has_as_json(secret:
 
 
 @pytest.mark.parametrize(
-    "name", ["pass", "userPass", "pin", "pin_code", "otp", "X-OTP", "credential", "db_credentials"]
+    "name", ["pass", "userPass", "pin", "otp_code", "otp", "X-OTP", "credential", "db_credentials"]
 )
 def test_a_field_for_a_password_in_other_words_is_a_variable(name: str) -> None:
     command = curl_for(httpx.Request("POST", URL, json={"user": "a@b.c", name: "canary"}))

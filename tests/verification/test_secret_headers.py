@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.verification.test_journeys import Answer, answer
-from verification.journeys.expectations import problems
+from verification.journeys.expectations import body_problems, problems
 from verification.journeys.model import Expectation, Request, Session, Step
 from verification.journeys.placeholders import Values
 from verification.journeys.sessions import credentials, sign_in_request
-from verification.redaction.redactor import LearningRedactor, Redactor
+from verification.redaction.redactor import LearningRedactor, Redactor, is_secret_name
 
 
 def problem(name: str, wanted: Any, got: str | None) -> str:
@@ -142,3 +143,36 @@ def test_a_session_without_a_secret_has_none_to_learn() -> None:
     asked = sign_in_request(session, Values({}, "run-1"))
     assert asked is not None
     assert credentials(session, asked, answer(200, {"access_token": "t"})).secrets == ("t",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pin_code", "110001"),
+        ("pass_rate", 98.5),
+        ("credential_type", "public"),
+        ("first_pass", True),
+        ("passCount", 3),
+        ("otp_required", "yes"),
+        ("Credential-Id", "7"),
+        ("boardingPass", "A1"),
+    ],
+)
+def test_an_ordinary_field_whose_name_has_such_a_word_is_shown(name: str, value: Any) -> None:
+    assert list(body_problems({name: "other"}, {name: value})) == [f'$.{name} is {json.dumps(value)}, expected "other"']
+    text = json.dumps({name: value})
+    assert Redactor(()).clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("pass", "pin", "otp", "credential", "credentials", "user_pass", "card_pin", "smtp_credentials", "userPin"),
+        *("otp_code", "loginOtpCode", "pin_number", "pass_phrase", "X-Otp", "pin2", "user_pass_1", "credentials_json"),
+        *("pass_key", "otp_secret", "credential_token", "password_count"),
+    ],
+)
+def test_a_field_that_ends_in_such_a_word_is_hidden(name: str) -> None:
+    assert is_secret_name(name)
+    assert list(body_problems({name: 1}, {name: "canary"})) == [f"$.{name} is not what was expected (hidden)"]
+    assert "canary" not in Redactor(()).clean(json.dumps({name: "canary"}))

@@ -89,9 +89,25 @@ _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 _SECRET_WORDS = frozenset(
     {
         *("key", "token", "secret", "secrets", "auth", "authorization", "password", "passwords", "session"),
-        *("passphrase", "passcode", "pass", "pwd", "pin", "otp", "credential", "credentials"),
-        *("jwt", "cookie", "cookies"),
+        *("passphrase", "passcode", "pwd", "jwt", "cookie", "cookies"),
     }
+)
+# These words name a secret only at the end of a name: "user_pass" does, "pass_rate", "pin_code" and "credential_type" do not.
+_SECRET_ENDINGS = frozenset({"pass", "pin", "otp", "credential", "credentials"})
+# Ends of two words that name a secret though their last word does not, and ends that name none though it does.
+_SECRET_ENDS = frozenset(
+    f"{first}_{last}"
+    for firsts, lasts in (
+        ("otp", "code number value hash digits"),
+        ("pin", "number value hash digits"),
+        ("pass", "phrase word code hash"),
+        ("credential credentials", "value data json hash"),
+    )
+    for first in firsts.split()
+    for last in lasts.split()
+)
+_ORDINARY_ENDS = frozenset(
+    {"first_pass", "second_pass", "last_pass", "boarding_pass", "season_pass", "drop_pin", "map_pin"}
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
@@ -151,10 +167,24 @@ def hide_fields(names: Iterable[str]) -> None:
 def is_secret_name(name: str) -> bool:
     """Return whether a header or field of this name holds a secret: one of its whole words says so, in any case and spelling.
 
-    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author``, ``monkey`` and ``passed`` do not. Neither does the name of an exception:
-    after ``KeyError`` stands the name that was missing, which the reader needs.
+    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author``, ``monkey`` and ``passed`` do not. The words pass, pin, otp and
+    credential count at the end of a name: ``card_pin`` does, ``pin_code`` does not. Neither does the name of an exception: after
+    ``KeyError`` stands the name that was missing, which the reader needs.
     """
     return name.lower() in _PRIVATE_FIELDS or _says_secret(name[-_LONGEST_NAME:])
+
+
+# The end of a name whose secret may be a number; "max_token" and "key" have no secret numbers.
+_NUMERIC = re.compile(
+    r"(?:pass|pin|otp|pwd|passwd|password|passcode|secret|credentials?|code|number|value|digits)[\W\d_]*\Z", re.I
+)
+
+
+def is_secret_number(name: str) -> bool:
+    """Return whether even a short number in a field of this name is a secret: a PIN, a numeric password, or private data."""
+    return name.lower() in _PRIVATE_FIELDS or (
+        is_secret_name(name) and _NUMERIC.search(name[-_LONGEST_NAME:]) is not None
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -162,7 +192,11 @@ def _says_secret(name: str) -> bool:
     if _EXCEPTION.fullmatch(name) or name.lower() in _ORDINARY:
         return False
     words = [word.lower() for word in _WORD.findall(name)]
-    return not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words)
+    if not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words):
+        return True
+    last = [word for word in words if not word.isdigit()][-2:]
+    end = "_".join(last)
+    return end in _SECRET_ENDS or (end not in _ORDINARY_ENDS and not _SECRET_ENDINGS.isdisjoint(last[-1:]))
 
 
 # JSON in a text in JSON in the repr of a request. Any deeper, and a line without a closing quote is read once per pair in it.

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from verification.redaction.redactor import MARK, Redactor, is_secret_name
+from verification.redaction.redactor import MARK, Redactor, is_secret_name, is_secret_number
 
 _SHAPES = Redactor(())
 _SHORTEST = 6
 """Shorter values are part of many words, so they are not searched for in other places."""
+_LEAST = 8
+"""``${secret.NAME}`` refuses shorter values, and a shorter number is one only by the name of a PIN or a password."""
 _ELEMENT = re.compile(r"<([\w:.-]+)[^<>]*>[^<>]+</\1>")
 _PAIR = re.compile(r"[\"']?([\w.-]+)[\"']?\s*[=:]")
 
@@ -48,6 +50,8 @@ class Secrets:
         if isinstance(value, list):
             return [self.value(name, inner, place) for inner in value]
         if value is None or isinstance(value, bool) or value == "":
+            return value
+        if isinstance(value, int | float) and len(str(value)) < _LEAST and not is_secret_number(name):
             return value
         if is_secret_name(name) or (isinstance(value, str) and has_shape_of_secret(value)):
             return self.hide(name or "value", str(value), place)
