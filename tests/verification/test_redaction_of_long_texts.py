@@ -34,7 +34,7 @@ def clean_repeated(unit: str, size: int) -> str:
 
 @pytest.mark.parametrize(
     ("unit", "size"),
-    [("abc-", 2_000_000), ("a.", 300_000), ("\\", 300_000), ('a-key:x"', 300_000)],
+    [("abc-", 2_000_000), ("a.", 300_000), ("\\", 300_000), ('a-key:x"', 300_000), ("?code=1", 300_000)],
 )
 def test_a_long_text_is_cleaned_in_a_time_that_grows_with_its_length(unit: str, size: int) -> None:
     assert run(clean_repeated(unit, size)) == "False"

@@ -69,8 +69,11 @@ def test_a_cookie_is_named_with_its_attributes_and_without_its_value(wanted: Any
         "?state=1&amp;code=canary",
         "?sv=2024&sig=canary%3D",
         "?Signature=canary&Key-Pair-Id=canary",
-        "?next=/y?code=canary",
-        "#code=canary&x_sig=canary",
+        "?next=/y?code=canary-1",
+        "#code=canary&state=1&x_sig=canary",
+        "?code=canary&amp;session_state=2&amp;state=1",
+        "?code=canary\\u0026state=1",
+        "?code=4/0Acanary",
     ],
 )
 def test_the_secret_in_a_location_is_hidden(query: str) -> None:
@@ -80,7 +83,13 @@ def test_the_secret_in_a_location_is_hidden(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["?country_code=DE", "?design=1", "?status_code=404&signal=x", "code=7", "exit code=7"]
+    "text",
+    [
+        *("?country_code=DE", "?design=1", "?status_code=404&signal=x", "code=7", "exit code=7"),
+        "GET /countries?code=DE: status 404, expected 200",
+        "again: curl -i 'http://a.example/airports?sort=name&code=LHR' with ?state=1",
+        "test_it[/zip?code=110001]",
+    ],
 )
 def test_ordinary_values_of_a_query_stay(text: str) -> None:
     assert Redactor(()).clean(text) == text
@@ -121,6 +130,14 @@ def test_the_value_of_a_header_with_a_secret_name_that_is_no_sentence_is_hidden(
 @pytest.mark.parametrize("name", ["X-Passphrase", "My-Secret", "proxy-auth"])
 def test_a_sentence_that_may_be_a_passphrase_is_hidden(name: str) -> None:
     assert Redactor(()).clean(f"{name}: canary horse battery staple") == f"{name}: [redacted]"
+
+
+@pytest.mark.parametrize("name", ["code", "access_token", "my_key", "X-Amz-Signature"])
+def test_the_value_of_a_query_ends_before_the_colon_of_a_message(name: str) -> None:
+    for value in ("canary-12", "canary:12:x"):
+        text = f"GET /x?{name}={value}: status 404\nPOST /y?{name}={value}:\nnext"
+        shown = f"GET /x?{name}=[redacted]: status 404\nPOST /y?{name}=[redacted]:\nnext"
+        assert Redactor(()).clean(text) == shown
 
 
 @pytest.mark.parametrize("cookie", ["SESSION", "connect.sid"])

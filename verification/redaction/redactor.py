@@ -28,7 +28,8 @@ _VARIABLE = r"(?:Bearer )?\$[A-Z_]+\b"
 _SHOWN = rf"{_VARIABLE}|\[redacted\](?:[\"'\\]|\Z)"
 
 # Values without quotes around them. A backslash before a quote is not a part of them: in JSON it belongs to the quote.
-_WORD_OF_A_QUERY = r"(?:[^\s\\&;,\"'<>)\]]|\\++(?![\"']))"
+# A colon before a blank ends the query: "GET /x?a=b: status 404".
+_WORD_OF_A_QUERY = r"(?:[^\s\\&;,\"'<>)\]:]|:(?!\s)|\\++(?![\"']))"
 _REST_OF_A_LINE = r"(?:[^\r\n\\\"']|\\++(?![\"']))"
 
 # Each pattern takes a time that grows with the length of the text and not faster, whatever the text: services write it. So no
@@ -154,6 +155,9 @@ _ALWAYS_HIDDEN = re.compile(r"pass(?:word|wd|phrase|code)|pwd|secret|auth|cookie
 _HEADER_VALUE = re.compile(rf"{_REST_OF_A_LINE}*+")
 _QUERY = re.compile(rf"(?:[?&#](?:amp;)?|\\u0026)(?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
 _QUERY_VALUE = re.compile(rf"{_WORD_OF_A_QUERY}*+")
+# So much of a URL is searched for OAuth's state before and after its code.
+_LONGEST_QUERY = 1024
+_STATE = re.compile(r"(?:[?&#;]|\\u0026)state=")
 
 
 _PRIVATE_FIELDS: set[str] = set()
@@ -235,9 +239,20 @@ def _is_secret_header(found: re.Match[str]) -> bool:
 
 def _is_secret_in_a_query(found: re.Match[str]) -> bool:
     name = found["name"]
-    # Words of a signed URL, and OAuth's code; elsewhere they name ordinary values.
+    # Words of a signed URL; elsewhere they name ordinary values.
     signs = not _SECRET_WORDS_OF_A_QUERY.isdisjoint(word.lower() for word in _WORD.findall(name[-_LONGEST_NAME:]))
-    return signs or name.lower() == "code" or is_secret_name(name)
+    return signs or is_secret_name(name) or (name.lower() == "code" and _is_code_of_oauth(found))
+
+
+def _is_code_of_oauth(found: re.Match[str]) -> bool:
+    """Return whether a parameter ``code`` is long enough for a secret, or stands beside OAuth's ``state``: a country's is short."""
+    text, end = found.string, found.end()
+    value = _QUERY_VALUE.match(text, end)
+    if value is not None and value.end() - end >= _LEAST_OF_ENVIRONMENT:
+        return True
+    before, after = text[max(0, end - _LONGEST_QUERY) : end], text[end : end + _LONGEST_QUERY]
+    beside = (*before.split()[-1:], *after.split(maxsplit=1)[:1])
+    return any(_STATE.search(one) for one in beside)
 
 
 def _hide_after(
