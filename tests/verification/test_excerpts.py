@@ -67,6 +67,64 @@ def test_what_each_redactor_of_the_process_learnt_is_hidden() -> None:
     assert clean_for_all("canary-first canary-second password=canary") == "[redacted] [redacted] password=[redacted]"
 
 
+@pytest.mark.parametrize("show", [expectations.show, openapi.show])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("日本語の" * 60, f'"{"日本語の" * 25}日… (242 characters)'),
+        ("ภาษา" * 60, f'"{"ภาษา" * 25}ภ… (242 characters)'),
+        (f"a{'🎉' * 200}", f'"a{"🎉" * 100}… (203 characters)'),
+        (f"https://a.example:8443/orders/12/{'x' * 150}/3", '"https://a.example:8443/orders/12/… (187 characters)'),
+        (f"/orders/{'x' * 150}", '"/orders/… (160 characters)'),
+        (f"/orders?next={'x' * 150}", '"/orders?… (165 characters)'),
+        (f"see /api/v1/{'x' * 150}", '"see /api/v1/… (164 characters)'),
+        (f"see /api/?next=/{'x' * 50}/{'y' * 150}", '"see /api/?… (219 characters)'),
+        ("x" * 150, '"… (152 characters)'),
+        ("one two " * 20, f'"{"one two " * 12}one … (162 characters)'),
+    ],
+)
+def test_a_long_value_without_a_blank_shows_its_beginning_or_its_length(
+    show: Callable[[object], str], text: str, shown: str
+) -> None:
+    assert show(text) == shown
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "/9j/canary/" + "aB+" * 50,
+        "é/canary-" + "aé" * 70,
+        "canary/" * 30,
+        "ftp://u:canary/" + "a" * 150,
+        "https://u:canary/a@a.example/" + "a" * 150,
+        "/orders?next=canary/" + "aB+" * 50,
+        "https://a.example/?next=canary/" + "aB+" * 50,
+        "/a/+canary" + "x" * 150,
+        "canary€" * 30,
+    ],
+)
+def test_a_long_value_that_may_be_a_secret_leaves_no_part(token: str) -> None:
+    for before in ("", "see ", "日本"):
+        assert "canary" not in expectations.show(before + token)
+
+
+def test_a_known_secret_among_letters_without_blanks_leaves_no_part() -> None:
+    redactor = LearningRedactor({})
+    redactor.learn("カナリアの秘密の鍵", "/canary/part/of")
+    for before in range(85, 125):
+        assert "カ" not in expectations.show("日" * before + "カナリアの秘密の鍵" + "本" * 99)
+        assert "canary" not in expectations.show("/orders/" + "a/" * (before // 2) + "x/canary/part/of/" + "a/" * 99)
+
+
+@pytest.mark.parametrize("secret", ["カナリアの" * 200, "canary/" * 200])
+def test_a_long_known_secret_leaves_no_part_where_the_reading_ends(secret: str) -> None:
+    redactor = LearningRedactor({})
+    redactor.learn(secret)
+    shown = expectations.show("/orders/" + f"{secret}/" * 9)
+    assert "カ" not in shown
+    assert "canary" not in shown
+
+
 @given(st.text(), st.integers(10, 50))
 def test_an_excerpt_is_short_and_the_beginning_of_the_text(text: str, longest: int) -> None:
     found = excerpt(text, longest)
