@@ -16,10 +16,12 @@ from plugins.integrity.forgotten import framework_fixtures
 from plugins.integrity.python_source import Function, PythonSource, defined_in, read
 from plugins.integrity.truth import (
     CLIENTS,
+    EXISTENCE,
     NOTHING_KNOWN,
     Known,
     cannot_fail,
     lost_comparisons,
+    only_asks,
     own_nodes,
     sends,
     why_always_true,
@@ -87,17 +89,22 @@ class _Checks:
         return Known.of(function, names & self._clients)
 
     def statements(self) -> Iterator[tuple[int, str]]:
-        """Yield the line and the mistake of each assertion that is always true, and of each comparison without ``assert``."""
+        """Yield the line and the mistake of each assertion that is always true, and of each comparison without ``assert``.
+
+        An assertion that there is an answer is a mistake only if its function checks nothing else.
+        """
         assert self.source.tree is not None
-        known: dict[int, Known] = {}
+        known: dict[int, tuple[Function, Known]] = {}
         for node in ast.walk(self.source.tree):
             if isinstance(node, Function) and (_is_check(node) or "fixture" in decorators(node)):
                 facts = self._known(node)
-                known |= {id(one): facts for one in own_nodes(node) if isinstance(one, ast.Assert)}
+                known |= {id(one): (node, facts) for one in own_nodes(node) if isinstance(one, ast.Assert)}
         for node in ast.walk(self.source.tree):
             if isinstance(node, ast.Assert) and not _is_true(node.test):
-                mistake = why_always_true(node.test, known.get(id(node), NOTHING_KNOWN))
-                if mistake is not None:
+                function, facts = known.get(id(node), (None, NOTHING_KNOWN))
+                mistake = why_always_true(node.test, facts)
+                redundant = mistake in EXISTENCE and function is not None and not only_asks(function, facts)
+                if mistake is not None and not redundant:
                     yield node.lineno, mistake
         for lost in lost_comparisons(self.source.tree.body):
             yield lost.lineno, "compares without a result; write assert before it"

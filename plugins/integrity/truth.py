@@ -6,6 +6,7 @@ Only certain knowledge counts: a call of any other function, a subscript or an u
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,12 +72,16 @@ def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 
 
 NOTHING_KNOWN = Known()
+_AN_ANSWER = "asserts an answer, which is true with any status; compare its status_code"
+_THERE_IS_AN_ANSWER = "asserts that there is an answer, which is always true; compare its status_code"
+EXISTENCE = frozenset({_AN_ANSWER, _THERE_IS_AN_ANSWER})
+"""The mistakes that do no harm beside an assertion that can fail: ``assert answer is not None`` before one about its status."""
 
 
 def why_always_true(node: ast.expr, known: Known = NOTHING_KNOWN) -> str | None:
     """Return what is always true in an asserted expression, and the remedy; None if it may be false."""
     if known.is_answer(node):
-        return "asserts an answer, which is true with any status; compare its status_code"
+        return _AN_ANSWER
     match node:
         case ast.Constant(value=value) if value:
             return "asserts a constant, which is always true; assert a comparison"
@@ -97,7 +102,7 @@ def why_always_true(node: ast.expr, known: Known = NOTHING_KNOWN) -> str | None:
         case ast.Compare(left=left, ops=[ast.IsNot() | ast.NotEq()], comparators=[ast.Constant(value=None)]) if (
             known.is_answer(left)
         ):
-            return "asserts that there is an answer, which is always true; compare its status_code"
+            return _THERE_IS_AN_ANSWER
         case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)) if not value:
             return "asserts a constant, which is always true; assert a comparison"
         case ast.NamedExpr(value=value):
@@ -159,6 +164,33 @@ def cannot_fail(body: Sequence[ast.stmt], known: Known) -> bool:
     A body with another mistake that this package reports, such as a comparison without ``assert``, does not count.
     """
     return all(_inert(node, known) for node in body)
+
+
+def only_asks(function: ast.FunctionDef | ast.AsyncFunctionDef, known: Known) -> bool:
+    """Return whether the function only sends requests and asserts that there are answers: it passes with any answer.
+
+    The arguments of a request do not count, such as ``order["id"]``, unless they use an answer.
+    """
+    return cannot_fail([_Bare(known).visit(copy.deepcopy(node)) for node in function.body], known)
+
+
+@dataclass(frozen=True)
+class _Bare(ast.NodeTransformer):
+    """Turns the assertions that there is an answer into plain expressions, and removes the arguments of the requests."""
+
+    known: Known
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        if why_always_true(node.test, self.known) not in EXISTENCE:
+            return node
+        return ast.Assign([ast.Name("_")], self.visit(node.test))
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        given = [*node.args, *(one.value for one in node.keywords)]
+        used = {one.id for value in given for one in ast.walk(value) if isinstance(one, ast.Name)}
+        if not self.known.is_answer(node) or used & (self.known.clients | self.known.answers):
+            return node
+        return ast.Call(node.func, [], [])
 
 
 def sends(function: ast.AST, known: Known) -> bool:
