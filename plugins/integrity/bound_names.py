@@ -22,9 +22,12 @@ def unbound(body: Sequence[ast.stmt], owner: object, prefix: str = "") -> Iterat
     for name, node in _bindings(body):
         if name == STAR:
             stars.append(node)
-        elif not hasattr(owner, name) or (getattr(owner, name) is None and _may_fall_back(node, body)):
+        elif not hasattr(owner, name):
+            if not _is_field(name, node, owner):
+                yield f"{prefix}{name}"
+        elif getattr(owner, name) is None and _may_fall_back(node, body):
             yield f"{prefix}{name}"
-        elif isinstance(node, ast.ClassDef):
+        elif isinstance(node, ast.ClassDef) and getattr(getattr(owner, name), "__test__", True):
             yield from unbound(node.body, getattr(owner, name), f"{prefix}{name}::")
     absent = [
         one for one in stars if isinstance(one, ast.ImportFrom) and not one.level and one.module not in sys.modules
@@ -33,22 +36,33 @@ def unbound(body: Sequence[ast.stmt], owner: object, prefix: str = "") -> Iterat
         yield f"{prefix}from {absent[0].module} import {STAR}"
 
 
+def _is_field(name: str, node: ast.stmt, owner: object) -> bool:
+    """Return whether a class has the name as a field, whose default a decorator such as ``dataclass`` has removed."""
+    return isinstance(node, ast.AnnAssign) and isinstance(owner, type) and name in getattr(owner, "__annotations__", ())
+
+
 def _may_fall_back(node: ast.stmt, body: Sequence[ast.stmt]) -> bool:
     """Return whether None may stand for a check: after an import, or in a branch. A variable may be None by itself."""
     return isinstance(node, ast.ImportFrom) or node not in body
 
 
 def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Yield each name of a check, or of a class of checks, that an import, an assignment or a class binds in any branch."""
+    """Yield each name of a check, or of a class of checks, that an import, an assignment or a class binds in any branch.
+
+    A variable that the same block deletes is none: its author removed it, and no condition did.
+    """
+    gone = {
+        one.id for node in body if isinstance(node, ast.Delete) for one in node.targets if isinstance(one, ast.Name)
+    }
     for node in body:
         match node:
             case ast.ImportFrom(names=names):
                 yield from ((one.asname or one.name, node) for one in names if _may_be_check(one.asname or one.name))
             case ast.Assign(targets=targets, value=value) if _may_be_value(value):
                 named = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
-                yield from ((name, node) for name in named if _may_be_check(name))
+                yield from ((name, node) for name in named if _may_be_check(name) and name not in gone)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if _may_be_value(value):
-                if _may_be_check(name):
+                if _may_be_check(name) and name not in gone:
                     yield name, node
             case ast.ClassDef(name=name) if is_group(node):
                 yield name, node

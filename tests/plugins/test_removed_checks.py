@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +33,8 @@ REMOVED = {
     "try:\n    class Login(unittest.TestCase): pass\nexcept NameError:\n    pass": "Login",
     "class TestHere:\n    if full:\n        test_pages = make('/pages')": "TestHere::test_pages",
     "from shared import test_login\ndel test_login": "test_login",
+    "if full:\n    test_pages = make('/pages')\nelse:\n    del test_pages": "test_pages",
+    "test_pages = make('/pages')\nif not full:\n    del test_pages": "test_pages",
 }
 KEPT = [
     "if full:\n    from shared import test_here\nelse:\n    test_here = make('/pages')",
@@ -69,6 +73,37 @@ def test_name_that_is_bound_or_no_check(source: str) -> None:
     assert (
         list(unbound(ast.parse(source).body, SimpleNamespace(TestHere=TestHere, test_here=print, test_none=None))) == []
     )
+
+
+DATA = [
+    "@dataclass\nclass TestUser:\n    test_ids: list = field(default_factory=list)",
+    "@dataclass\nclass TestUser:\n    name: str\n    test_rows: dict[str, int] = dataclasses.field(default_factory=dict)",
+    "class TestUser:\n    __test__ = False\n    if full:\n        test_rows = load()",
+    "class Rows:\n    __test__ = False\nclass TestUser(Rows):\n    if full:\n        from shared import test_rows",
+    "test_rows = load()\nROWS = test_rows\ndel test_rows",
+    "test_user: object = load()\ntest_rows = load()\ndel test_user, test_rows",
+    "class TestUser:\n    test_rows = load()\n    rows = sorted(test_rows)\n    del test_rows",
+]
+
+
+@pytest.mark.parametrize("source", DATA)
+def test_data_with_the_name_of_a_check(source: str) -> None:
+    names = {
+        "dataclass": dataclass,
+        "dataclasses": dataclasses,
+        "field": dataclasses.field,
+        "full": False,
+        "load": list,
+    }
+    exec(source, names)  # noqa: S102 - pytest imports such a file
+    assert list(unbound(ast.parse(source).body, SimpleNamespace(**names))) == []
+
+
+def test_a_field_that_a_condition_removes() -> None:
+    source = "class TestPages:\n    if full:\n        test_pages: object = make('/pages')"
+    names: dict[str, object] = {"full": False}
+    exec(source, names)  # noqa: S102 - pytest imports such a file
+    assert list(unbound(ast.parse(source).body, SimpleNamespace(**names))) == ["TestPages::test_pages"]
 
 
 def tree(tmp_path: Path) -> Path:
