@@ -120,9 +120,10 @@ class Recorder:
             self._series[name] = data
 
     def warned(self, text: str) -> None:
-        """Add a warning; it fails nothing."""
+        """Add a warning, once for each check; it fails nothing."""
         with self._lock:
-            self._warnings.append(text)
+            if text not in self._warnings:
+                self._warnings.append(text)
 
     def leave_out(self, reason: str) -> NoReturn:
         """Skip the running check because this run cannot ask it; checks that share the skipped fixture are left out as well."""

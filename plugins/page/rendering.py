@@ -60,7 +60,7 @@ def render(data: Mapping[str, Any]) -> str:
         ran=view.ran(data),
         coverage=view.coverage(data),
         timeline=timeline(data["journal"]),
-        warnings=view.records(data, "warning"),
+        warnings=view.warnings(data),
         gone=next(iter(view.records(data, "gone")), {}).get("checks", ()),
         exemptions=exemptions(data["report"]),
         uncompared=view.uncompared(data["report"]),

@@ -301,6 +301,14 @@ def records(data: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     return [one["data"] for one in data["journal"] if one["kind"] == kind]
 
 
+def warnings(data: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return each text of a warning once, as ``text``, with the names of the gates that gave it, as ``gates``."""
+    gates: dict[str, dict[str, None]] = {}
+    for one in records(data, "warning"):
+        gates.setdefault(one["text"], {})[one["gate"]] = None
+    return [{"gates": ", ".join(names), "text": text} for text, names in gates.items()]
+
+
 def waived(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the gates that were waived."""
     return [gate for gate in gates if gate.get("waived")]

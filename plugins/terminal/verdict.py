@@ -162,8 +162,7 @@ def _notes(data: Mapping[str, Any]) -> Iterator[Part]:
         yield Part([f"{partial}{len(left_out)} checks were not asked: {gates}: {left_out[0]['reason']}"], NOTE)
     if claimed := report.get("claimed"):
         yield Part([f"{claimed['digest']} is claimed by {claimed['by']}, and was not verified"])
-    warnings = (f"{one['gate']}: {one['text']}" for one in view.records(data, "warning"))
-    yield from (Part([f"WARNING  {warning}"], NOTE) for warning in dict.fromkeys(warnings))
+    yield from (Part([f"WARNING  {one['gates']}: {one['text']}"], NOTE) for one in view.warnings(data))
 
 
 def _live(data: Mapping[str, Any]) -> Iterator[Part]:

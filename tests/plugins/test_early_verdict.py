@@ -6,7 +6,7 @@ import pytest
 import scipy.special  # noqa: F401  # pytester forgets what a run imports, and numpy cannot be imported twice
 
 from plugins import slow_answers
-from plugins.recorder import Recorder
+from plugins.recorder import Recorder, warnings_in
 from plugins.slow_answers import answers_in, was_cut
 from tests.plugins.project import PROMOTED, REJECTED, Outcome, Project
 from tests.verification.contract_server import SERVICE
@@ -210,3 +210,14 @@ def test_requests_of_other_checks_do_not_count() -> None:
     one = report()
     made.hand_over(one)
     assert answers_in(one) == {}
+
+
+def test_a_check_gives_each_warning_once_however_often_it_repeats_it() -> None:
+    made, first, second = recorder([0.0]), report(), report()
+    for text in ["slow"] * 40 + ["old", "slow"]:
+        made.warned(text)
+    made.hand_over(first)
+    made.warned("slow")
+    made.hand_over(second)
+    assert list(warnings_in(first)) == ["slow", "old"]
+    assert list(warnings_in(second)) == ["slow"], "another check"

@@ -11,6 +11,7 @@ import pytest
 from deployment.evidence.data import content
 from plugins.page import charts, render, view
 from plugins.page.timeline import timeline
+from plugins.terminal.verdict import screen
 from tests.page import runs
 
 START = "2026-11-29T04:00:00+00:00"
@@ -230,3 +231,15 @@ def test_commands_in_what_to_do_are_code_and_everything_else_is_escaped(tmp_path
     found = content.read(runs.halted(tmp_path / "halted"))
     found["remedies"] = ["Run `deploy.py <x>`, not <b>this</b> or ` alone."]
     assert "Run <code>deploy.py &lt;x&gt;</code>, not &lt;b&gt;this&lt;/b&gt; or ` alone." in render(found)
+
+
+def test_warning_of_several_gates_is_shown_once_with_their_names(tmp_path: Path) -> None:
+    found = content.read(runs.halted(tmp_path / "halted"))
+    given = [("endpoints", "GET /a is slow"), ("latency", "GET /a is slow"), ("latency", "GET /b is slow")]
+    for gate, text in [*given, given[0]]:
+        found["journal"].append({"kind": "warning", "time": START, "data": {"gate": gate, "text": text}})
+    page = render(found)
+    notes = re.findall(r"<li>(Warning of .*? is slow)</li>", page)
+    assert notes == ["Warning of endpoints, latency: GET /a is slow", "Warning of latency: GET /b is slow"]
+    lines = [text.strip() for text, _ in screen(found, tmp_path / "report.html", "", 80) if "WARNING" in text]
+    assert lines == ["WARNING  endpoints, latency: GET /a is slow", "WARNING  latency: GET /b is slow"]

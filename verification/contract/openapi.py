@@ -53,6 +53,8 @@ class Contract:
         self._names = {name: self._schemas.add(place) for name, place in components(root).items()}
         self.schemas = tuple(self._names)
         self._schemas.complete()
+        self.nearest: dict[tuple[str, str], str] = {}
+        """By method and path of a request without an operation: the hint that ``verification.contract.uncompared`` gave."""
 
     def at(self, *addresses: str | None) -> Contract:
         """Return the contract for requests to these addresses: their own paths before the paths of requests are not compared."""

@@ -60,7 +60,17 @@ def _may_be(contract: Contract, operation: Operation, path: str) -> bool:
 
 
 def nearest(contract: Contract, method: str, path: str) -> str:
-    """Return the operation that was probably meant, as ``; nearest: GET /orders``; empty if the contract has none."""
+    """Return the operation that was probably meant, as ``; nearest: GET /orders``; empty if the contract has none.
+
+    The contract keeps the answer: a gate may send the same request a thousand times, and the search takes milliseconds.
+    """
+    found = contract.nearest.get((method, path))
+    if found is None:
+        found = contract.nearest[method, path] = _nearest(contract, method, path)
+    return found
+
+
+def _nearest(contract: Contract, method: str, path: str) -> str:
     # The operation whose path the request ends with is the best hint: only the path of a server before it differs.
     ends = [one for one in contract.operations if one.method == method.upper() and _ends_with(path, one)]
     names = {PARAMETER.sub("0", name): name for one in ends or contract.operations for name in [_name(one)]}
