@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -217,11 +217,19 @@ def body_problems(wanted: Any, got: Any, where: str = "$") -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Mismatch:
-    """A value that differs from the expected one: its place, and the whole message, which quotes it."""
+    """A value that differs from the expected one: its place, and the function that writes the whole message, which quotes it.
+
+    ``contains`` needs no messages of the elements that differ, and each quoted value is searched for all known secrets.
+    """
 
     where: str
-    text: str
+    write: Callable[[], str]
     missing: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return the whole message."""
+        return self.write()
 
     @property
     def place_only(self) -> str:
@@ -233,22 +241,26 @@ def _header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mis
     found = _any_header_mismatches(name, wanted, got)
     if name.lower() == "set-cookie":
         shown = "missing" if got is None else without_values(got)
-        found = (replace(one, text=f"{one.where} is {shown}, expected {expected_cookie(wanted)}") for one in found)
+        text = f"header {name} is {shown}, expected {expected_cookie(wanted)}"
+        found = (replace(one, write=lambda: text) for one in found)
     elif is_secret_name(name):
         found = map(_hidden, found)
     yield from found
 
 
 def _any_header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mismatch]:
-    where, shown = f"header {name}", "missing" if got is None else show(got)
+    where = f"header {name}"
     if wanted is None:
-        if got is not None:
-            yield _Mismatch(where, f"{where} is {shown}, expected none")
+        differs, expected = got is not None, "none"
     elif isinstance(wanted, Mapping):
-        if got is None or not _holds_at(where, "matches", wanted["matches"], got):
-            yield _Mismatch(where, f"{where} is {shown}, expected what matches {wanted['matches']}", got is None)
-    elif got != wanted:
-        yield _Mismatch(where, f"{where} is {shown}, expected {wanted}", got is None)
+        differs = got is None or not _holds_at(where, "matches", wanted["matches"], got)
+        expected = f"what matches {wanted['matches']}"
+    else:
+        differs, expected = got != wanted, str(wanted)
+    if differs:
+        yield _Mismatch(
+            where, lambda: f"{where} is {'missing' if got is None else show(got)}, expected {expected}", got is None
+        )
 
 
 def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
@@ -256,21 +268,23 @@ def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
     if operator is not None:
         yield from _operator_mismatches(operator, wanted[operator], got, where)
     elif got is _ABSENT:
-        yield _Mismatch(where, f"{where} is missing, expected {show(wanted)}", missing=True)
+        yield _Mismatch(where, lambda: f"{where} is missing, expected {show(wanted)}", missing=True)
     elif isinstance(wanted, Mapping) and isinstance(got, Mapping):
         for key, inner in wanted.items():
             found = _mismatches(inner, got.get(key, _ABSENT), f"{where}.{key}")
             if is_secret_name(key):
                 found = _all_hidden(found)
-            yield from found if key in got else (replace(one, text=one.text + _near(key, got)) for one in found)
+            yield from found if key in got else (_with_hint(one, key, got) for one in found)
     elif isinstance(wanted, list) and isinstance(got, list):
         if len(wanted) != len(got):
-            yield _Mismatch(where, f"{where} has {len(got)} elements, expected {len(wanted)}")
+            yield _Mismatch(where, lambda: f"{where} has {len(got)} elements, expected {len(wanted)}")
             return
         for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
             yield from _mismatches(one, other, f"{where}[{number}]")
     elif not _same(wanted, got):
-        yield _Mismatch(where, f"{where} is {_shown(got)}, expected {show(wanted)}{_near_operator(wanted, got)}")
+        yield _Mismatch(
+            where, lambda: f"{where} is {_shown(got)}, expected {show(wanted)}{_near_operator(wanted, got)}"
+        )
 
 
 # The words of other tools for the operators.
@@ -289,6 +303,11 @@ def _near_operator(wanted: Any, got: Any) -> str:
     return f"; did you mean {_OTHER_WORDS[key]!r}?" if key in _OTHER_WORDS else _near(str(key), OPERATORS)
 
 
+def _with_hint(found: _Mismatch, key: str, got: Mapping[str, Any]) -> _Mismatch:
+    """Return the mismatch of a missing field with the name that was probably meant."""
+    return replace(found, write=lambda: found.text + _near(key, got))
+
+
 def _near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
@@ -297,7 +316,7 @@ def _near(name: str, known: Iterable[str]) -> str:
 def _hidden(found: _Mismatch) -> _Mismatch:
     """Return the mismatch of a field with a secret name: neither the value nor the expected one is shown."""
     text = f"{found.where} is {'missing' if found.missing else 'not what was expected'} (hidden)"
-    return _Mismatch(found.where, text, found.missing)
+    return _Mismatch(found.where, lambda: text, found.missing)
 
 
 def _all_hidden(found: Iterable[_Mismatch]) -> Iterator[_Mismatch]:
@@ -319,12 +338,12 @@ def _operator_mismatches(operator: str, value: Any, got: Any, where: str) -> Ite
     if operator == "absent":
         if (got is _ABSENT) is not value:
             text = f"{where} is {'missing' if got is _ABSENT else 'there'}, expected it {'not ' if value else ''}to be there"
-            yield _Mismatch(where, text, got is _ABSENT)
+            yield _Mismatch(where, lambda: text, got is _ABSENT)
         return
     if got is _ABSENT:
-        yield _Mismatch(where, f"{where} is missing, expected {operator} {show(value)}", missing=True)
+        yield _Mismatch(where, lambda: f"{where} is missing, expected {operator} {show(value)}", missing=True)
     elif not _holds_at(where, operator, value, got):
-        yield _Mismatch(where, f"{where} is {_shown(got)}, expected {operator} {show(value)}")
+        yield _Mismatch(where, lambda: f"{where} is {_shown(got)}, expected {operator} {show(value)}")
 
 
 def _holds_at(where: str, operator: str, value: Any, got: Any) -> bool:
