@@ -293,11 +293,20 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterato
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
+def _pattern_properties(
+    validator: Any, given: Mapping[str, Any], value: Any, _schema: Any
+) -> Iterator[ValidationError]:
+    for pattern, inner in given.items() if isinstance(value, dict) else ():
+        for name in value:
+            if patterns.finds(pattern, name):
+                yield from validator.descend(value[name], inner, path=name, schema_path=pattern)
+
+
 @cache
 def _validator() -> Any:
     """Return a class of validators whose patterns have a time limit; jsonschema's own have none."""
-    bounded: dict[str, Any] = {"pattern": _pattern}
-    for keyword in ("patternProperties", "additionalProperties", "unevaluatedProperties"):
+    bounded: dict[str, Any] = {"pattern": _pattern, "patternProperties": _pattern_properties}
+    for keyword in ("additionalProperties", "unevaluatedProperties"):
         bounded[keyword] = _by_name(Draft202012Validator.VALIDATORS[keyword], keyword)
     return extend(Draft202012Validator, bounded)  # type: ignore[no-untyped-call]  # jsonschema has no types for it
 
@@ -315,7 +324,7 @@ def _by_name(original: Any, keyword: str) -> Any:
 
 
 def _with_names(schema: Any, value: Mapping[str, Any], *, deep: bool) -> Any:
-    """Return the schema with the names of ``value`` that fit instead of each pattern, for which jsonschema would search without a limit.
+    """Return the schema with properties of ``value`` instead of patterns for names, for which jsonschema would search without a limit.
 
     ``deep``: also in the schemas inside of this one that apply to the same object.
     """
@@ -323,10 +332,10 @@ def _with_names(schema: Any, value: Mapping[str, Any], *, deep: bool) -> Any:
         return schema
     made = dict(schema)
     if "patternProperties" in schema:
-        made["patternProperties"] = {
-            _only([name for name in value if patterns.finds(pattern, name)], number): inner
-            for number, (pattern, inner) in enumerate(schema["patternProperties"].items())
-        }
+        properties = made["properties"] = dict(schema.get("properties", {}))
+        for pattern, inner in made.pop("patternProperties").items():
+            for name in [one for one in value if patterns.finds(pattern, one)]:
+                properties[name] = {"allOf": [properties[name], inner]} if name in properties else inner
     for steps, inner in _parts(schema) if deep else ():
         keyword = str(steps[0])
         if keyword in _SAME_VALUE and len(steps) == 1:
@@ -335,8 +344,3 @@ def _with_names(schema: Any, value: Mapping[str, Any], *, deep: bool) -> Any:
             made[keyword] = made[keyword].copy() if made[keyword] is schema[keyword] else made[keyword]
             made[keyword][steps[1]] = _with_names(inner, value, deep=True)
     return made
-
-
-def _only(names: list[str], number: int) -> str:
-    """Return a pattern that finds only these names; the ``number`` makes it differ from another pattern for the same names."""
-    return rf"(?#{number})^(?:{'|'.join(map(re.escape, names))})\Z" if names else f"(?#{number})(?!)"
