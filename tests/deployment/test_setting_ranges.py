@@ -21,6 +21,7 @@ from deployment.settings import NEVER, SCHEMA_FILE, Settings, gate_defaults, loa
 from infrastructure.aws.drain import DrainWindow
 from infrastructure.aws.ecs.target_groups import TargetGroups
 from infrastructure.description import service_of
+from plugins import traffic
 from plugins.declarative.ahead import IN_FLIGHT, PER_SECOND
 from plugins.measurement import latency_plan, load_plan
 from plugins.modes.settings_checks import load_is_possible
@@ -136,6 +137,7 @@ def _use_prober(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatc
         assert all(seconds > 0 for seconds in one.intervals().values())
         assert 1 / one.rate < threading.TIMEOUT_MAX
     monkeypatch.setattr(Prober, "start", lambda _: NoProber())
+    monkeypatch.setattr(traffic, "BESIDE_WAIT_S", 0.0)  # there are no requests to wait for
     monitor = TrafficMonitor(config, watch_limits(settings.table("live")))
     monitor.warm_up()
     monitor.watch_live(colour="blue", generation=1, version="1")
