@@ -14,6 +14,7 @@ from plugins.described.fixtures import JourneyFailed, Player
 from plugins.state import Release
 from verification.http.client import Received
 from verification.journeys import expectations
+from verification.journeys.player import prepare
 
 Measure = Callable[..., None]
 Limits = Mapping[str, Any]
@@ -81,18 +82,17 @@ def _names_its_version(
         player.probe(player.service.health.step, fresh_client)
         measure("version", "not asked: the answers name none; the platform reports the digest")
         return
-    request = player.service.health.step.request
-    versions = []
+    step, versions = player.service.health.step, []
     for _ in range(count):
-        versions.append(
-            version_of(player, fresh_client.request(request.method, request.path, headers=dict(request.headers)))
-        )
+        # As all other requests of health, and without the cookies of the answers before: a load balancer's would lead to one instance.
+        asked = prepare(step, player.deployment.values(None), {})
+        versions.append(version_of(player, player.send(fresh_client, asked)))
     expected = candidate.version or versions[0]  # an address alone (--base-url) has no version to expect
     measure("version", ", ".join(sorted(set(versions))), limit=expected, samples=count)
     others = ", ".join(sorted(set(versions) - {expected}))
     assert not others, (
         f"version {others} in {count - versions.count(expected)} of {count} answers on fresh connections, expected {expected}; "
-        f"again: for i in $(seq {count}); do curl -s {fresh_client.base_url.join(request.path)}; echo; done | sort | uniq -c"
+        f"again: for i in $(seq {count}); do curl -s {fresh_client.base_url.join(asked.path)}; echo; done | sort | uniq -c"
     )
 
 
