@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import math
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from verification.journeys.expectations import Answer, NotCaptured, find
@@ -122,8 +125,27 @@ def _cookies(answer: Answer) -> dict[str, str]:
     lines = (every("set-cookie") if every is not None else [headers.get("set-cookie")]) or []
     found: dict[str, str] = {}
     for line in lines:
-        try:
-            found.update({name: one.value for name, one in SimpleCookie(line or "").items()})
-        except CookieError:
-            continue
+        name, value, kept = _cookie(line or "")
+        if name and kept:  # one that ends a cookie of another path does not replace it
+            found[name] = value
     return found
+
+
+def _cookie(line: str) -> tuple[str, str, bool]:
+    """Return name and value of a cookie, and whether it is kept, as browsers read a header Set-Cookie (RFC 6265, 5.2).
+
+    Python's parser drops the whole cookie for an attribute or a character that it does not know.
+    """
+    pair, *attributes = line.split(";")
+    name, equals, value = pair.partition("=")
+    if not equals:
+        return "", "", False
+    given = {key.strip().lower(): text.strip() for key, _, text in (one.partition("=") for one in attributes)}
+    age, expires = given.get("max-age", ""), given.get("expires", "")
+    if re.fullmatch(r"-?\d+", age):
+        return name.strip(), value.strip(), int(age) > 0
+    try:
+        ends = parsedate_to_datetime(expires).timestamp() if expires else math.inf
+    except (ValueError, OverflowError):
+        ends = math.inf
+    return name.strip(), value.strip(), ends > time.time()
