@@ -58,9 +58,12 @@ class Stamp:
 
 
 def percentages(weights: Mapping[Colour, int], where: str) -> Mapping[Colour, int]:
-    """Return weights of any scale as percentages. Raises SwitchFailed if none is above zero."""
+    """Return weights of any scale as percentages; a share is 0 or 100 only if it is exactly that. Raises SwitchFailed if none is
+    above zero."""
     total = sum(weights.values())
     if total <= 0:
         raise SwitchFailed(f"{where} sends traffic to neither colour: no weight is above 0")
     blue = round(100 * weights[Colour.BLUE] / total)
+    if all(weight > 0 for weight in weights.values()):
+        blue = min(99, max(1, blue))  # a colour with few users is not an idle one
     return {Colour.BLUE: blue, Colour.GREEN: 100 - blue}

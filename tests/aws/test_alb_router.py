@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from deployment.errors import CloudDenied, CloudError, LeaseLost, RouteConflict, SwitchFailed
 from deployment.model import Colour, Readiness, Routes
 from infrastructure.aws.load_balancer.router import TAG, AlbRouter
+from infrastructure.aws.routes import percentages
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS
 from tests.aws.conftest import SteppedClock
@@ -241,3 +242,13 @@ def test_reading_restarts_after_another_write(balancer: Balancer, router: AlbRou
 
     balancer.before["DescribeRules"] = overtake
     assert (router.observe().generation, router.observe().live) == (3, Colour.GREEN)
+
+
+@pytest.mark.parametrize(
+    ("blue", "green", "shares"),
+    [(999, 4, (99, 1)), (1, 255, (1, 99)), (100, 0, (100, 0)), (0, 3, (0, 100)), (2, 1, (67, 33))],
+)
+def test_share_of_few_users_is_not_read_as_none(blue: int, green: int, shares: tuple[int, int]) -> None:
+    """An unverified candidate would be started on a colour that has users."""
+    found = percentages({Colour.BLUE: blue, Colour.GREEN: green}, "the rule")
+    assert (found[Colour.BLUE], found[Colour.GREEN]) == shares
