@@ -43,7 +43,7 @@ journeys:
 class Servers:
     """Both servers. ``status`` other than 200 makes the token endpoint fail, with the request and a secret in its answer.
 
-    ``algorithm`` stands in the header of tokens. ``believes``: the service takes every token for a good one, whoever signed it. ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``. ``requests``: the forms that came to the
+    ``algorithm`` stands in the header of tokens. ``believes``: the service takes every token for a good one, whoever signed it. ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``, or with ``ends_tokens`` until its end. ``requests``: the forms that came to the
     endpoint, with the client. ``refused`` counts requests to the service without a valid token.
     """
 
@@ -51,8 +51,10 @@ class Servers:
         self.status = 200
         self.algorithm = "HS256"
         self.lifetime_s: float | None = 3600
+        self.ends_tokens = False
         self.requests: list[dict[str, str]] = []
         self.valid: dict[str, str] = {}
+        self.ends: dict[str, float] = {}
         self.refused = self.answered = 0
         self.believes = False
         self.lock = threading.Lock()
@@ -123,12 +125,15 @@ class _Handler(BaseHTTPRequestHandler):
             token = forge(claims, "canary-signing-key", servers.algorithm)
             with servers.lock:
                 servers.valid[token] = name
+                servers.ends[token] = time.monotonic() + (servers.lifetime_s or 3600)
             lifetime = {} if servers.lifetime_s is None else {"expires_in": servers.lifetime_s}
             self._answer(200, {"access_token": token, "token_type": "Bearer", **lifetime})
 
     def do_GET(self) -> None:
         servers = self.server.servers
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if servers.ends_tokens and time.monotonic() >= servers.ends.get(token, 0):
+            servers.valid.pop(token, None)
         if self.path == "/up":
             self._answer(200, {"status": "ok"})
         elif servers.valid.get(token) == CLIENT.email or (servers.believes and _claims(token)):

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from verification.journeys.expectations import Answer, NotCaptured, find
-from verification.journeys.issuers import IssuedHeaders, client_headers, issued, lasts
+from verification.journeys.issuers import PAUSE_S, RENEWED_AFTER, IssuedHeaders, client_headers, issued, lasts
 from verification.journeys.model import Request, Session
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Prepared, judge, prepare
@@ -44,6 +44,13 @@ class Credentials:
     lasts_s: float = float("inf")
     cookies: tuple[str, ...] = field(default=(), repr=False)
     """The values of the session's cookies: the token of such a session is all of them, with their names."""
+    opened_at: float = field(default_factory=lambda: time.monotonic(), repr=False, compare=False)
+    """When the session was opened, in seconds of the monotonic clock."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Return whether it is time to sign in again, so that no request meets the end of the session."""
+        return time.monotonic() >= self.opened_at + max(PAUSE_S, RENEWED_AFTER * self.lasts_s)
 
     @property
     def secrets(self) -> tuple[str, ...]:

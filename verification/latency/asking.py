@@ -8,11 +8,12 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from verification.http.raw_http import Answer, Connection, TooLargeOnTheWire, WireTimeout
 from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import NotCaptured
-from verification.journeys.issuers import IssuedHeaders, TokenNotIssued
+from verification.journeys.issuers import PAUSE_S, IssuedHeaders, TokenNotIssued
 from verification.journeys.ledger import Ledger
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Session
@@ -49,6 +50,8 @@ class Asker:
         )
         self._kept = self._connect()
         self._sessions: dict[str, Credentials] = {}
+        self._refused: set[str] = set()  # sessions whose request was answered 401
+        self._renewed_at: dict[str, float] = {}  # the last attempt to sign in again, by session, in monotonic s
         self._extra: dict[str, deque[Credentials]] = {}  # sessions opened to be measured, and closed again
         self._plays: dict[str, Play] = {}
         self._passed: dict[str, int] = {}  # the last step of each play that should be timed
@@ -59,8 +62,11 @@ class Asker:
         """Send one request and return its time in ms.
 
         The time runs from before the request (of a fresh connection: from before connecting) to the end of the answer.
-        None if the operation has nothing to ask about, because an earlier request created nothing. Raises Unanswered.
+        None if the operation has nothing to ask about, because an earlier request created nothing. Before that, and not
+        timed, the session is renewed if it ends soon or was refused. Raises Unanswered.
         """
+        if operation.role == "step" and operation.session is not None:
+            self._renew(operation.session)
         prepared = self._prepare(operation)
         if prepared is None:
             return None
@@ -96,7 +102,13 @@ class Asker:
     def clear(self) -> None:
         """Remove what journeys wrote and close open sessions, within twice the time-out. Data that cannot be removed stays."""
         end = time.monotonic() + 2 * self._plan.timeout_s
-        for play in (*self._plays.values(), *self._left):
+        plays = (*self._plays.values(), *self._left)
+        written = (*(play for play in plays if play.left_something), *self._lost)
+        for name in {play.journey.session for play in written}:
+            with suppress(Unanswered):  # the old credentials may still be good
+                if name in self._sessions:
+                    self._renew(self._plan.service.sessions[name])
+        for play in plays:
             play.abandon()
             self._remove(play, end)
             play.undo_again()
@@ -124,6 +136,19 @@ class Asker:
             return credentials(session, asked, self._send(self._kept, asked))
         except (NotSignedIn, TokenNotIssued) as problem:
             raise Unanswered(str(problem)) from None
+
+    def _renew(self, session: Session) -> None:
+        """Sign in again if a session ends soon or was refused, at most once in ``PAUSE_S``. Raises Unanswered."""
+        found, now = self._sessions.get(session.name), time.monotonic()
+        if found is None or not (found.is_ending or session.name in self._refused):
+            return
+        if now < self._renewed_at.get(session.name, float("-inf")) + PAUSE_S:
+            return
+        self._renewed_at[session.name] = now
+        if not self._kept.usable:
+            self.reconnect()
+        self._sessions[session.name] = self._signed_in(session)
+        self._refused.discard(session.name)
 
     def _prepare(self, operation: Operation) -> Prepared | None:
         """Return the request; None if a request before it failed, or created nothing that this one could ask about."""
@@ -220,6 +245,10 @@ class Asker:
     def _take_in(self, play: Play, prepared: Prepared, answer: Answer | None) -> str | None:
         if answer is None and prepared.step.request.writes and prepared.step in play.journey.steps:
             self._lost.append(play)
+        session = self._plan.service.sessions.get(play.journey.session or "")
+        refused = answer is not None and answer.status == 401 and 401 not in prepared.expect.statuses
+        if refused and session is not None and session.sign_in is not None:
+            self._refused.add(session.name)
         return play.learn(prepared, answer, quote=False)
 
     def _quietly(self, prepared: Prepared) -> Answer | None:

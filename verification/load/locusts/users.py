@@ -151,7 +151,7 @@ class SmokeUser(FastHttpUser):
         self.sign_in()
 
     def sign_in(self) -> bool:
-        """Open the sessions that are missing; the next request tries again if one fails.
+        """Open the sessions that are missing or end soon; the next request tries again if one fails.
 
         Return whether this turn is over: a request was sent, or another host issued no token for a session. The user
         then sends nothing, because an answer to a request without a token would count against the release.
@@ -174,9 +174,11 @@ class SmokeUser(FastHttpUser):
         return asked
 
     def is_open(self, session: Session) -> bool:
-        """Return whether the user has credentials for a session, and a token that another host issued has not ended."""
-        headers = self.credentials[session.name].headers if session.name in self.credentials else None
-        return headers is not None and not (isinstance(headers, IssuedHeaders) and headers.token is None)
+        """Return whether the user has credentials for a session that do not end soon, and a token of another host has not ended."""
+        found = self.credentials.get(session.name)
+        if found is None or found.is_ending:
+            return False
+        return not (isinstance(found.headers, IssuedHeaders) and found.headers.token is None)
 
     def open(self, session: Session, prepared: Prepared, answer: Answer | None) -> str | None:
         """Take in the answer to a sign-in; return what is wrong with it."""
