@@ -80,6 +80,7 @@ class Notes:
     """The server; all of its addresses share the same notes and files.
 
     ``fail`` maps an operation to how many times it answers 500, ``lose`` to how many times it is done and not answered.
+    ``idle_s``: after this time without a request the server closes a kept connection.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,8 @@ class Notes:
         self.seen: list[str] = []
         self.paths: list[str] = []
         self.refused = 0
+        self.idle_s: float | None = None
+        self.connections = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"notes": self}))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -108,6 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     notes: Notes
+
+    def setup(self) -> None:
+        self.notes.connections += 1
+        super().setup()
+        self.connection.settimeout(self.notes.idle_s)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

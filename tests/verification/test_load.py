@@ -100,6 +100,45 @@ def test_basic_auth_without_dependencies_gets_its_load(notes: Notes, tmp_path: P
     assert (notes.stored, notes.refused) == ({}, 0)
 
 
+def test_each_request_without_an_answer_is_sent_once_and_fails(notes: Notes, tmp_path: Path) -> None:
+    """The HTTP client would send GET, PUT and DELETE again, and a DELETE that was done would then be answered 404."""
+    notes.lose.update(
+        {"GET /files/{}": 2, "PUT /notes/{}": 1, "PUT /files/{}": 1, "DELETE /files/{}": 1, "POST /notes": 1}
+    )
+    user = SmokeUser(**notes_server.USER)
+    plan = LoadPlan(notes.url, notes_server.described(tmp_path), (user,), users=4, rate=80, seconds=2.5)
+    result = run_load(plan, log=tmp_path / "load.log")
+    assert sorted(result.errors) == [
+        ("DELETE /files/${marker}.txt: no answer: HTTPConnectionClosed", 1),
+        ("GET /files/${marker}.txt: no answer: HTTPConnectionClosed", 2),
+        ("POST /notes: no answer: HTTPConnectionClosed", 1),
+        ("PUT /files/${marker}.txt: no answer: HTTPConnectionClosed", 1),
+        ("PUT /notes/${id}: no answer: HTTPConnectionClosed", 1),
+    ]
+    assert result.requests == sum(one.requests for one in result.by_operation) == len(notes.seen) > 50
+
+
+def test_a_release_that_answers_no_more_gets_no_request_twice(service: Service, tmp_path: Path) -> None:
+    def on_tick(_: float) -> None:
+        if service.seen.count("health") > 3:
+            service.raw = b""  # it reads each request and closes the connection
+
+    result = run_load(plan_for(service, seconds=2), log=tmp_path / "load.log", on_tick=on_tick)
+    (health,) = (one for one in result.by_operation if one.operation == "health")
+    assert health.requests == service.seen.count("health")
+    assert ("GET health: no answer: HTTPConnectionClosed", health.failures) in result.errors
+    assert health.failures > 3
+
+
+def test_kept_connections_that_the_server_closed_while_idle_are_no_failures(notes: Notes, tmp_path: Path) -> None:
+    notes.idle_s = 0.05
+    user = SmokeUser(**notes_server.USER)
+    plan = LoadPlan(notes.url, notes_server.described(tmp_path), (user,), users=2, rate=8, seconds=2.5)
+    result = run_load(plan, log=tmp_path / "load.log")
+    assert (result.failures, result.errors) == (0, ())
+    assert notes.connections > result.requests / 2 > 5
+
+
 @pytest.mark.soak
 def test_workers_make_the_load_of_a_service_without_accounts(notes: Notes, tmp_path: Path) -> None:
     text = "service: x\nhealth: {request: GET /ready, version: none}\ndependencies: none\nsessions: none\njourneys:\n  up: {steps: [{name: up, request: GET /ready}]}\n"

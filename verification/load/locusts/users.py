@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import gevent
 from gevent import socket as gevent_socket
 from gevent.event import Event
+from geventhttpclient.client import HTTPClient, HTTPClientPool
 from locust import constant_throughput, task
 from locust.contrib.fasthttp import FastHttpUser, FastResponse
 
@@ -127,6 +128,21 @@ class LimitedResponse(FastResponse):
         _ = self.content  # a kept connection from here on
 
 
+class SentOnce(HTTPClientPool):
+    """Clients that send each request once, so that each request without an answer is one failure.
+
+    ``HTTPClient.request`` sends an idempotent request again, up to the size of its connection pool and once more, if the
+    connection ends without an answer. It reads the size only for this limit. Before it sends, the connection pool itself
+    replaces connections that the server closed while they were idle.
+    """
+
+    def get_client(self, url: Any) -> HTTPClient:
+        """Return the client of a URL's host, without its repetitions."""
+        client = super().get_client(url)
+        client._connection_pool.size = -1  # HTTPClient has no other way to switch them off
+        return client
+
+
 class SmokeUser(FastHttpUser):
     """A user that signs in once, then sends one request at a time, at the plan's rate: the next one of its journey, or of another one."""
 
@@ -138,6 +154,7 @@ class SmokeUser(FastHttpUser):
         # Only from the plan: a forged master could set all of these in Locust, and users send their passwords to this address.
         self.host, self.insecure, self.proxy_host, self.proxy_port = PLAN["base_url"], False, None, None
         super().__init__(environment)
+        self.client.client.clientpool = SentOnce(**self.client.client.clientpool.client_args)
         if (name := _route().tls_name) is not None:
             self.client.client.clientpool.client_args["ssl_options"] = {"server_hostname": name}
         self.client.client.response_type = LimitedResponse  # type: ignore[misc]  # Locust has no other way to choose it
