@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -155,4 +156,4 @@ def _cookie(line: str) -> tuple[str, str, bool]:
         ends = parsedate_to_datetime(expires).timestamp() if expires else math.inf
     except (ValueError, OverflowError):
         ends = math.inf
-    return name.strip(), value.strip(), ends > time.time()
+    return name.strip(), value.strip(), ends > datetime.now(UTC).timestamp()
