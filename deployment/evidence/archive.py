@@ -167,8 +167,8 @@ def _archive(
         say(f"the journal was not copied to the audit store: {problem}")
         _problem_of(lambda: journal.append("not_stored", error=problem))
     if signer is None:
-        for name in (ENVELOPE_FILE, SUMMARY_FILE):  # of an earlier end of this run, about other content
-            (folder / name).unlink(missing_ok=True)
+        for name in (ENVELOPE_FILE, SUMMARY_FILE):
+            _problem_of(partial((folder / name).unlink, missing_ok=True))  # of an earlier end, about other content
     elif problem := _problem_of(lambda: _sign(journal, folder, signer)):
         say(f"the report was not signed: {problem}")
     lease = archive.lease

@@ -74,7 +74,7 @@ NEXT = {
 
 
 def sentence(report: Mapping[str, Any], live: str | None = None, records: Sequence[Record] = ()) -> str:
-    """Return the verdict as one sentence. ``live`` is what is live after the run, if that is known, ``records`` its journal."""
+    """Return the verdict as one sentence. ``live``: the live release after the run, if it is known; ``records``: the run's journal."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
     if special := _special(report, words, records):
         return special
@@ -103,7 +103,8 @@ def _special(report: Mapping[str, Any], words: Mapping[str, str], records: Seque
     )
     if kept and verdict == "rollback_failed":
         return KEPT.format(**{**words, "live": kept["live"], "reason": kept["reason"]})
-    if is_frozen(report) and frozen.get("weights", whole := {report["target"]: 100}) != whole:
+    # Journals of earlier versions do not say where traffic went.
+    if is_frozen(report) and "weights" in frozen and frozen["weights"] != {report["target"]: 100}:
         return FROZEN_ELSEWHERE.format(**words, shares=shares_words(frozen["weights"] or {}))
     if moved and verdict == "rejected":
         return ELSEWHERE.format(**words, shares=shares_words(moved["weights"]))

@@ -86,7 +86,7 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     click.echo(f"{folder.name}: {VERDICTS[phase]}" + (f"; report in {folder}" if written else ""))
     if phase is Phase.HALTED:
         if decision.keep is not None:
-            click.echo("Traffic is unchanged and the lock is free: deploy the fix.")
+            click.echo("Traffic is unchanged and the lock is free: deploy the next release.")
             return 0
         if written and is_unrecorded(report := json.loads((folder / REPORT_FILE).read_bytes())):
             click.echo(f"{report['reason']}\n{next_step(report)}", err=True)

@@ -263,6 +263,19 @@ def test_unsigned_run_that_is_recovered_with_a_key_is_signed(tmp_path: Path) -> 
     assert why_unsigned([(one["kind"], one) for one in run.lines]) is None
 
 
+def test_old_signature_that_cannot_be_removed_changes_no_outcome(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.name in (ENVELOPE_FILE, SUMMARY_FILE):
+            raise OSError(30, "Read-only file system")
+        remove(self, missing_ok)
+
+    remove = Path.unlink
+    monkeypatch.setattr(Path, "unlink", refuse)
+    end_again(run, without_key(run.estate))
+    assert run.bad() == {}
+    assert "of an earlier end" in run.unchecked()["signature"]
+
+
 def test_signature_that_was_removed_is_missed_also_after_two_signed_ends(run: Run) -> None:
     end_again(run, run.estate.archive)
     (run.folder / ENVELOPE_FILE).unlink()
