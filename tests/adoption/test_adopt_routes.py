@@ -65,6 +65,27 @@ def test_overtaken_rule_is_not_beside_the_new_one() -> None:
     assert found.beside(weighted) == [further]
 
 
+def sticky(one: Route) -> Route:
+    """Return the route with a sticky action."""
+    config = {"Enabled": True, "DurationSeconds": 600}
+    actions = [
+        {"Type": "forward", "ForwardConfig": {"TargetGroups": groups, "TargetGroupStickinessConfig": config}}
+        for groups in ([{"TargetGroupArn": arn} for arn in one.groups],)
+    ]
+    return Route(one.listener, {**one.rule, "Actions": actions})
+
+
+@pytest.mark.parametrize("live", [BLUE, GREEN])
+def test_sticky_rule_is_the_weighted_one_although_a_switch_left_it_one_target_group(live: str) -> None:
+    weighted, test = sticky(route(443, 99, live, conditions=SHOP)), sticky(route(8443, None, live))
+    assert routes_of([weighted, FIRST, test], BLUE, GREEN, PORTS).weighted is weighted
+
+
+def test_sticky_rule_of_a_service_without_a_second_target_group_is_not_weighted() -> None:
+    assert routes_of([sticky(FIRST)], BLUE, None, PORTS).weighted is None
+    assert routes_of([sticky(route(443, 1, OTHER)), FIRST], BLUE, GREEN, PORTS).weighted is None
+
+
 def test_rule_for_everything_overtakes_the_default_action() -> None:
     weighted, default = route(443, 111, BLUE, GREEN, conditions=[path("*")]), route(443, None, BLUE)
     found = routes_of([weighted, default], BLUE, GREEN, PORTS)

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from deployment.model import Colour
 from infrastructure.aws.errors import aws_errors
 from tests.aws.cluster import GROUPS
@@ -20,6 +22,15 @@ def forward(blue: int, green: int, **config: Any) -> dict[str, Any]:
     return {"Type": "forward", "Order": 1, "ForwardConfig": {"TargetGroups": groups, **config}}
 
 
+def _require_sticky(operation: str, actions: list[dict[str, Any]]) -> None:
+    """Refuse, as AWS does, several sticky target groups in an action that is not sticky."""
+    for action in actions:
+        config = action.get("ForwardConfig", {})
+        if len(config.get("TargetGroups", ())) > 1 and not config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
+            error = {"Code": "InvalidConfigurationRequest", "Message": "You must enable group stickiness on the rule"}
+            raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
+
+
 class Balancer:
     """Answers as Clients does. ``before`` and ``after`` hold, by operation, a function to call around its next call."""
 
@@ -30,6 +41,8 @@ class Balancer:
         self.before: dict[str, Callable[[], None]] = {}
         self.after: dict[str, Callable[[], None]] = {}
         self.calls: list[str] = []
+        self.sticky_targets = False
+        """Whether the target groups have stickiness of their own."""
 
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         assert service == "elbv2"
@@ -48,7 +61,10 @@ class Balancer:
         elif operation == "RemoveTags":
             self.tags = {key: value for key, value in self.tags.items() if key not in given["TagKeys"]}
         elif operation in ("ModifyRule", "ModifyListener"):
-            self.actions = list(given.get("Actions") or given["DefaultActions"])
+            actions = list(given.get("Actions") or given["DefaultActions"])
+            if self.sticky_targets:
+                _require_sticky(operation, actions)
+            self.actions = actions
         elif operation == "DescribeRules":
             return {"Rules": [{"Actions": self.actions}]}
         elif operation == "DescribeListeners":

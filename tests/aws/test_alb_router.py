@@ -77,14 +77,71 @@ def test_switch_sends_the_whole_action(balancer: Balancer, router: AlbRouter) ->
     assert (balancer.actions[1]["Type"], balancer.actions[1]["Order"]) == ("forward", 2)
 
 
-def test_sticky_clients_stay_during_a_split_and_move_with_the_switch(balancer: Balancer, router: AlbRouter) -> None:
-    sticky = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 600}}
-    balancer.actions = [forward(100, 0, **sticky)]
-    seen = router.set(router.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, token=4)
+STICKY = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 600}}
+NOT_STICKY = {"TargetGroupStickinessConfig": {"Enabled": False}}
+SPLIT = {Colour.BLUE: 90, Colour.GREEN: 10}
+
+
+def only(colour: Colour, **config: Any) -> dict[str, Any]:
+    return {
+        "Type": "forward",
+        "Order": 1,
+        "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": GROUPS[colour], "Weight": 100}], **config},
+    }
+
+
+@pytest.mark.parametrize(("end", "colour"), [(TO_GREEN, Colour.GREEN), (TO_BLUE, Colour.BLUE)])
+@pytest.mark.parametrize("sticky_targets", [False, True])
+def test_sticky_clients_stay_during_a_split_and_move_with_the_switch(
+    balancer: Balancer, router: AlbRouter, end: dict[Colour, int], colour: Colour, sticky_targets: bool
+) -> None:
+    """A sticky client stays with a target group even at weight 0: a group without weight is not in the rule."""
+    balancer.actions, balancer.sticky_targets = [forward(100, 0, **STICKY)], sticky_targets
+    seen = router.set(router.observe(), SPLIT, {}, token=4)
+    assert (balancer.actions, seen.live, seen.weights) == ([forward(90, 10, **STICKY)], Colour.BLUE, SPLIT)
+    seen = router.set(seen, end, {}, token=4)
+    assert (balancer.actions, seen.live, seen.weights) == ([only(colour, **STICKY)], colour, end)
+    router.set(seen, SPLIT, {}, token=4)
+    assert balancer.actions == [forward(90, 10, **STICKY)]  # the next canary is as sticky as the first one was
+
+
+@pytest.mark.parametrize("end", [TO_GREEN, TO_BLUE])
+def test_traffic_goes_back_although_only_the_target_groups_are_sticky(
+    balancer: Balancer, router: AlbRouter, end: dict[Colour, int]
+) -> None:
+    """AWS refuses two target groups in a rule that is not sticky if one of them is."""
+    balancer.actions, balancer.sticky_targets = [only(Colour.BLUE)], True
+    seen = router.set(router.observe(), SPLIT, {}, token=4)
     assert balancer.actions[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"] is True
-    assert (seen.live, seen.weights[Colour.GREEN]) == (Colour.BLUE, 10)
+    assert router.set(seen, end, {}, token=4).weights == end
+    assert len(balancer.actions[0]["ForwardConfig"]["TargetGroups"]) == 1
+
+
+def test_switch_at_once_between_sticky_target_groups(balancer: Balancer, router: AlbRouter) -> None:
+    balancer.actions, balancer.sticky_targets = [only(Colour.BLUE)], True
+    seen = router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert router.set(seen, TO_BLUE, {}, token=4).live is Colour.BLUE
+
+
+def test_rule_that_is_not_sticky_keeps_both_target_groups(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.set(router.observe(), SPLIT, {}, token=4)
     router.set(seen, TO_GREEN, {}, token=4)
-    assert balancer.actions[0]["ForwardConfig"]["TargetGroupStickinessConfig"] == {"Enabled": False}
+    assert balancer.actions == [forward(0, 100, **NOT_STICKY)]
+
+
+def test_sticky_switch_that_aws_refuses_is_written_without_stickiness(balancer: Balancer, router: AlbRouter) -> None:
+    balancer.actions = [forward(90, 10, **STICKY)]
+    balancer.before["ModifyRule"] = refused("ValidationError")
+    assert router.set(router.observe(), TO_BLUE, {}, token=4).weights == TO_BLUE
+    assert balancer.actions == [forward(100, 0, **NOT_STICKY)]
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "TargetGroupNotFound", "TooManyTargets"])
+def test_another_refusal_is_not_answered_with_another_request(balancer: Balancer, router: AlbRouter, code: str) -> None:
+    balancer.before["ModifyRule"] = refused(code)
+    with pytest.raises(CloudError, match=code):
+        router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert balancer.calls.count("ModifyRule") == 1
 
 
 @pytest.mark.parametrize(

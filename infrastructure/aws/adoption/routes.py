@@ -45,6 +45,12 @@ class Route:
         return {str(one["TargetGroupArn"]): int(one.get("Weight", 1)) for one in targets}
 
     @property
+    def is_sticky(self) -> bool:
+        """Whether it keeps a client with its target group."""
+        configs = [action.get("ForwardConfig", {}) for action in self.rule.get("Actions", ())]
+        return any(one.get("TargetGroupStickinessConfig", {}).get("Enabled") for one in configs)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts of its conditions, without patterns."""
         found: list[str] = []
@@ -82,7 +88,8 @@ class Route:
 class Routes:
     """The routes of one load balancer that concern one service.
 
-    ``live`` are those that may take the users' traffic, ``weighted`` is the only one that forwards to both colours.
+    ``live`` are those that may take the users' traffic, ``weighted`` is the only one that forwards to both colours: a
+    sticky rule forwards to only one of them after a switch.
     ``tests`` holds, by target group, a route that leads only there.
     """
 
@@ -104,7 +111,12 @@ def _targets(action: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def routes_of(routes: Sequence[Route], group: str, second: str | None, test_ports: Sequence[int]) -> Routes:
     """Return the routes that concern the target groups of a service: ``group``, and ``second`` if it exists."""
-    both = [one for one in routes if second is not None and one.groups == {group, second}]
+    pair = {group, second}
+    both = [one for one in routes if second is not None and one.groups == pair]
+    if second is not None and not both:
+        both = [
+            one for one in routes if one.is_sticky and one.groups and one.groups < pair and one.port not in test_ports
+        ]
     weighted = both[0] if len(both) == 1 else None
     single = [one for one in routes if len(one.groups) == 1]
     tests = {

@@ -15,6 +15,9 @@ from infrastructure.aws.routes import Stamp, percentages
 
 Actions = Sequence[Mapping[str, Any]]
 
+_STICKY_S = 3600
+"""How many seconds clients stay with their target group if only the target groups are sticky and say nothing about it."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -52,20 +55,41 @@ def reading(actions: Actions, stamp: str | None, groups: Mapping[Colour, str], p
 
 def with_weights(
     actions: Actions, weights: Mapping[Colour, int], groups: Mapping[Colour, str], place: str
-) -> Sequence[Mapping[str, Any]]:
-    """Return all actions, with new weights: AWS removes the actions that a modification omits."""
-    _forward(actions, place)
-    return [_forwarding(one, weights, groups) if one["Type"] == "forward" else _resent(one) for one in actions]
+) -> Sequence[Sequence[Mapping[str, Any]]]:
+    """Return requests for new weights, best first: if AWS refuses one for its stickiness, the next one has another.
+
+    Each has all actions: AWS removes the actions that a modification omits.
+    """
+    configs = _forward_configs(_forward(actions, place), weights, groups)
+    return [
+        [_forwarding(one, config) if one["Type"] == "forward" else _resent(one) for one in actions]
+        for config in configs
+    ]
 
 
-def _forwarding(
+def _forward_configs(
     action: Mapping[str, Any], weights: Mapping[Colour, int], groups: Mapping[Colour, str]
-) -> Mapping[str, Any]:
+) -> Sequence[Mapping[str, Any]]:
+    """Return what the forwarding action may say, best first.
+
+    A sticky client stays with its target group even at weight 0, and all traffic has to move. So a target group
+    without weight is not in a sticky action. AWS demands a sticky action for two target groups if one of them has
+    stickiness of its own.
+    """
     config = copy.deepcopy(dict(action.get("ForwardConfig", {})))
-    config["TargetGroups"] = [{"TargetGroupArn": groups[colour], "Weight": weights[colour]} for colour in Colour]
-    if 0 in weights.values():
-        # A sticky client stays with its target group even at weight 0, and all traffic has to move.
-        config["TargetGroupStickinessConfig"] = {"Enabled": False}
+    stickiness = config.pop("TargetGroupStickinessConfig", {})
+    was_sticky = bool(stickiness.get("Enabled"))
+    sticky = stickiness if was_sticky else {"Enabled": True, "DurationSeconds": _STICKY_S}
+    both = [{"TargetGroupArn": groups[colour], "Weight": weights[colour]} for colour in Colour]
+    used = [one for one in both if one["Weight"]]
+    as_sticky = {**config, "TargetGroups": used, "TargetGroupStickinessConfig": sticky}
+    not_sticky = {**config, "TargetGroups": both, "TargetGroupStickinessConfig": {"Enabled": False}}
+    if was_sticky:
+        return [as_sticky] if len(used) == len(both) else [as_sticky, not_sticky]
+    return [not_sticky, as_sticky]
+
+
+def _forwarding(action: Mapping[str, Any], config: Mapping[str, Any]) -> Mapping[str, Any]:
     order = {"Order": action["Order"]} if "Order" in action else {}
     return {"Type": "forward", "ForwardConfig": config, **order}
 

@@ -8,6 +8,7 @@ from typing import Any
 from deployment.errors import CloudError, CloudUnreachable, LeaseLost, RouteConflict, SwitchFailed
 from deployment.model import Colour, Progress, Readiness, Routes
 from deployment.ports import Clock
+from infrastructure.aws.errors import aws_code
 from infrastructure.aws.load_balancer.requests import Actions, Reading, reading, with_weights
 from infrastructure.aws.routes import Stamp, same, wanted
 from infrastructure.aws.session import Clients
@@ -23,6 +24,8 @@ _READ_ATTEMPTS = 5
 _READ_BACK_S = 15.0
 """How many seconds an accepted write may take until it can be read back."""
 _PAUSE_S = 0.5
+_REFUSED_STICKINESS = frozenset({"InvalidConfigurationRequest", "ValidationError"})
+"""AWS's codes for actions whose stickiness does not fit their target groups."""
 
 
 class AlbRouter:
@@ -212,11 +215,22 @@ class AlbRouter:
         return _only(listeners, self._place).get("DefaultActions", ())  # type: ignore[no-any-return]  # likewise
 
     def _modify(self, actions: Actions, weights: Mapping[Colour, int]) -> None:
-        new = with_weights(actions, weights, self._groups, self._place)
+        *preferred, last = with_weights(actions, weights, self._groups, self._place)
+        for request in preferred:
+            try:
+                self._send(request)
+            except CloudError as error:
+                if aws_code(error) not in _REFUSED_STICKINESS:
+                    raise
+            else:
+                return
+        self._send(last)
+
+    def _send(self, actions: Actions) -> None:
         if self._is_rule:
-            self._call("ModifyRule", RuleArn=self._arn, Actions=new)
+            self._call("ModifyRule", RuleArn=self._arn, Actions=actions)
         else:
-            self._call("ModifyListener", ListenerArn=self._arn, DefaultActions=new)
+            self._call("ModifyListener", ListenerArn=self._arn, DefaultActions=actions)
 
     def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         return self._clients.call("elbv2", operation, **parameters)

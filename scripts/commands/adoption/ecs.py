@@ -95,7 +95,7 @@ class _Judged:
     @cached_property
     def weighted(self) -> bool:
         """Whether the route that takes the users' traffic forwards to both colours already."""
-        return self.live.groups == {self.group, self.estate.second_group}
+        return self.live is self.routes.weighted or self.live.groups == {self.group, self.estate.second_group}
 
     def _usable(self, route: Route) -> Route:
         """Return the route if it forwards only to this service. Raises Refused otherwise."""

@@ -8,7 +8,15 @@ data "aws_lb_listener_rule" "like" {
   arn = var.like_arn
 }
 
+data "aws_lb_target_group" "main" {
+  for_each = var.target_group_arns
+
+  arn = each.value
+}
+
 locals {
+  # AWS refuses two target groups in a rule without stickiness if one of them has stickiness of its own.
+  sticky     = anytrue(flatten([for one in values(data.aws_lb_target_group.main) : one.stickiness[*].enabled]))
   conditions = flatten(data.aws_lb_listener_rule.like[*].condition)
   transforms = flatten(data.aws_lb_listener_rule.like[*].transform)
 }
@@ -139,8 +147,8 @@ resource "aws_lb_listener_rule" "main" {
       }
 
       stickiness {
-        enabled  = false
-        duration = 60
+        enabled  = local.sticky
+        duration = local.sticky ? 3600 : 60
       }
     }
   }

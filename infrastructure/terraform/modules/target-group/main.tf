@@ -32,5 +32,16 @@ resource "aws_lb_target_group" "main" {
     }
   }
 
+  dynamic "stickiness" {
+    for_each = [for one in data.aws_lb_target_group.like.stickiness : one if one.enabled]
+
+    content {
+      enabled         = true
+      type            = stickiness.value.type
+      cookie_duration = stickiness.value.cookie_duration
+      cookie_name     = stickiness.value.type == "app_cookie" ? stickiness.value.cookie_name : null
+    }
+  }
+
   tags = { Color = var.color }
 }
