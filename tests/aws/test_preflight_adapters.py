@@ -189,6 +189,31 @@ def test_app_runner_configuration_without_its_image() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("jwt", "arn:aws:ssm:eu-west-1:123456789012:parameter/jwt"),
+        ("/shop/jwt", "arn:aws:ssm:eu-west-1:123456789012:parameter/shop/jwt"),
+        (
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:jwt",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:jwt",
+        ),
+    ],
+)
+def test_name_without_an_arn_is_a_parameter_and_no_missing_secret(clients: Clients, given: str, expected: str) -> None:
+    """Both platforms take a parameter of the same region by its name; Secrets Manager would call it missing."""
+    container = {"name": "api", "secrets": [{"name": "JWT_SECRET", "valueFrom": given}]}
+    definition = "arn:aws:ecs:eu-west-1:123456789012:task-definition/api:3"
+    on_ecs = of_ecs({}, {"taskDefinitionArn": definition, "containerDefinitions": [container]})
+    image = {"ImageConfiguration": {"RuntimeEnvironmentSecrets": {"JWT_SECRET": given}}}
+    service = {"ServiceArn": "arn:aws:apprunner:eu-west-1:123456789012:service/api/1"}
+    on_app_runner = of_app_runner({**service, "SourceConfiguration": {"ImageRepository": image}})
+    assert [*on_ecs.secrets.values(), *on_app_runner.secrets.values()] == [expected, expected]
+    if ":ssm:" in expected:
+        with pytest.raises(CloudError, match="kept by ssm"):
+            SecretsManager(clients).obstacle(on_ecs.secrets["api.JWT_SECRET"])
+
+
 def test_ecs_configuration_without_its_image() -> None:
     """Two registrations of one definition with different images have equal configurations."""
     container = {
