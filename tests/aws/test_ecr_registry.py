@@ -79,6 +79,40 @@ def test_index_without_a_version_takes_its_linux_manifests(repository: Repositor
     assert (image.digest, image.version) == (digest, "2.1.0")
 
 
+ARM = {"os": "linux", "architecture": "arm64", "variant": "v8"}
+ATTESTATION = {"os": "unknown", "architecture": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("platforms", "version"),
+    [
+        ([ARM], "1.0.0"),
+        ([ATTESTATION, ARM], "1.0.1"),
+        ([ARM, {"os": "linux", "architecture": "arm"}], "1.0.0"),
+        ([ARM, LINUX, ATTESTATION], "1.0.1"),
+        ([LINUX, ARM], "1.0.0"),
+    ],
+)
+def test_index_may_be_for_arm_alone(repository: Repository, platforms: list[dict[str, str]], version: str) -> None:
+    """The manifest for linux/amd64 decides; without one, the first for another Linux."""
+    entries = [
+        {"digest": repository.push(f"m{number}", f"1.0.{number}"), "platform": platform}
+        for number, platform in enumerate(platforms)
+    ]
+    repository.push("3.0.0", None, INDEX, manifests=entries)
+    assert repository.registry.resolve("3.0.0").version == version
+
+
+@pytest.mark.parametrize("platforms", [[], [ATTESTATION], [{"os": "windows", "architecture": "amd64"}], [None]])
+def test_index_without_a_linux_manifest_names_no_version(
+    repository: Repository, platforms: list[dict[str, str] | None]
+) -> None:
+    entries = [{"digest": repository.push("m", "1.0.0"), "platform": platform} for platform in platforms]
+    repository.push("3.0.0", None, INDEX, manifests=entries)
+    with pytest.raises(Refused, match=VERSION_ANNOTATION):
+        repository.registry.resolve("3.0.0")
+
+
 def test_image_without_a_version_is_refused_with_a_hint(repository: Repository) -> None:
     repository.push("1.0.0", None)
     with pytest.raises(Refused, match=VERSION_ANNOTATION) as caught:

@@ -45,15 +45,16 @@ class Manifests:
         return manifest
 
     def linux(self, digest: str) -> str | None:
-        """Return the digest of an index's manifest for linux/amd64; None for an image that is no index. Raises CloudError."""
+        """Return what ``linux_of`` returns for the manifest of a digest. Raises CloudError."""
         return linux_of(self.of(digest))
 
 
 def linux_of(manifest: Mapping[str, Any]) -> str | None:
-    """Return the digest of an index's manifest for linux/amd64; None if it has none."""
-    return next((str(entry["digest"]) for entry in manifest.get("manifests", ()) if _is_linux(entry)), None)
+    """Return the digest of an index's manifest for linux/amd64, else of the first for another Linux; None if it has none."""
+    found = [entry for entry in manifest.get("manifests", ()) if _platform(entry).get("os") == "linux"]
+    best = sorted(found, key=lambda entry: _platform(entry).get("architecture") != "amd64")
+    return str(best[0]["digest"]) if best else None
 
 
-def _is_linux(entry: Mapping[str, Any]) -> bool:
-    platform = entry.get("platform") or {}
-    return platform.get("os") == "linux" and platform.get("architecture") == "amd64"
+def _platform(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return entry.get("platform") or {}
