@@ -17,6 +17,7 @@ from infrastructure.aws.identity.duties import PASSED_TO, needs
 from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.aws.shapes import checked
+from tests.permissions.policies import Request, allowed
 
 ACCOUNT = "123456789012"
 USER = Caller(f"arn:aws:iam::{ACCOUNT}:user/jane", ACCOUNT)
@@ -208,7 +209,10 @@ def test_ecs_actions_are_simulated_on_their_own_arns(router: str) -> None:
     assert asked["ecs:RegisterTaskDefinition"][0] == [f"{ECS}:task-definition/{name}:*" for name in NAMES.values()]
     assert len(asked["iam:PassRole"][0]) == 4
     assert asked["iam:PassRole"][1][0]["ContextKeyValues"] == list(PASSED_TO["ecs"])
-    assert asked["ecs:DescribeTasks"][1][0]["ContextKeyValues"] == [f"{ECS}:cluster/main"]
+    for action, kind in (("ecs:DescribeTasks", "task"), ("ecs:ListTasks", "container-instance")):
+        arns, context = asked[action]
+        assert arns == [f"{ECS}:{kind}/main/*"], "AWS knows no other type of resource for it"
+        assert context[0]["ContextKeyValues"] == [f"{ECS}:cluster/main"]
     if router == "alb":
         assert asked["elasticloadbalancing:ModifyRule"][0] == [OPTIONS["alb"]["arn"]]
         assert asked["elasticloadbalancing:DescribeRules"][0] == ["*"]
@@ -217,6 +221,44 @@ def test_ecs_actions_are_simulated_on_their_own_arns(router: str) -> None:
         arns, context = asked["route53:ChangeResourceRecordSets"]
         assert arns == ["arn:aws:route53:::hostedzone/Z1"]
         assert context[0]["ContextKeyValues"] == ["api.example", "_deployment-routes.api.example"]
+
+
+class Evaluating(Answering):
+    """Clients whose IAM evaluates a policy that allows these actions, each only on these resources."""
+
+    def __init__(self, resources: Mapping[str, str]) -> None:
+        super().__init__()
+        statements = [
+            {"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in resources.items()
+        ]
+        self._policy = {"Statement": statements}
+
+    def call_once(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+        results = [
+            {"EvalActionName": action, "EvalDecision": "allowed" if self._allows(action, arn) else "implicitDeny"}
+            for action in given["ActionNames"]
+            for arn in given["ResourceArns"]
+        ]
+        return checked(service, operation, given, {"EvaluationResults": results})
+
+    def _allows(self, action: str, arn: str) -> bool:
+        return allowed([self._policy], Request(action, arn))
+
+
+@pytest.mark.parametrize(
+    ("listed", "described", "missing"),
+    [
+        ("container-instance/main/*", "task/main/*", set()),
+        ("container-instance/other/*", "task/main/*", {"ecs:ListTasks"}),
+        ("container-instance/main/*", "task/other/*", {"ecs:DescribeTasks"}),
+    ],
+)
+def test_policy_may_allow_each_action_on_its_own_type_of_resource(
+    listed: str, described: str, missing: set[str]
+) -> None:
+    allows = {"ecs:ListTasks": f"{ECS}:{listed}", "ecs:DescribeTasks": f"{ECS}:{described}"}
+    rights = SimulatedPermissions(Evaluating(allows), resources_on_ecs("alb")).missing(USER, ["deploy"])
+    assert set(rights.missing) & set(allows) == missing
 
 
 def test_other_colour_needs_read_permissions_only() -> None:

@@ -106,6 +106,7 @@ def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
         duties.HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{one}" for one in out["route53_health_checks"]],
         duties.SCALING: [f"arn:aws:application-autoscaling:{where}:scalable-target/0123"],
         duties.TASKS: ["*"],
+        duties.INSTANCES: ["*"],
         duties.READ_SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.ROLES: passed,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 SERVICES, READ_SERVICES, ROLES, TASKS, DEFINITIONS = "services", "both services", "roles", "tasks", "task definitions"
-DEPLOYMENTS = "service deployments"
+DEPLOYMENTS, INSTANCES = "service deployments", "container instances"
 ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
 TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
 
@@ -62,7 +62,8 @@ BRING_UP: Mapping[str, Sequence[Rights]] = {
         _ECS_READ,
         _ECS_STOP,
         {
-            TASKS: ("ecs:ListTasks", "ecs:DescribeTasks"),
+            TASKS: ("ecs:DescribeTasks",),
+            INSTANCES: ("ecs:ListTasks",),  # also for a service on Fargate, which has none
             SERVICES: ("ecs:ListServiceDeployments",),
             DEPLOYMENTS: ("ecs:DescribeServiceDeployments",),
             DEFINITIONS: ("ecs:RegisterTaskDefinition", "ecs:TagResource"),
@@ -121,6 +122,7 @@ def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
         HEALTH_CHECKS,
         SCALING,
         TASKS,
+        INSTANCES,
         READ_SERVICES,
         SERVICES,
         ROLES,

@@ -21,6 +21,7 @@ from infrastructure.aws.identity.duties import (
     DEPLOYMENTS,
     HEALTH_CHECKS,
     IMAGES,
+    INSTANCES,
     LEASE,
     PASSED_TO,
     READ_SERVICES,
@@ -137,7 +138,7 @@ class SimulatedPermissions:
         own = self._resources
         if kind == ROLES:
             return [_text("iam:PassedToService", PASSED_TO[own.platform])]
-        if kind == TASKS:
+        if kind in (TASKS, INSTANCES):
             return [
                 _text("ecs:cluster", [f"arn:{self._partition}:ecs:{own.region}:{own.account}:cluster/{own.cluster}"])
             ]
@@ -164,10 +165,8 @@ class SimulatedPermissions:
                 f"arn:{self._partition}:route53:::healthcheck/{identity}" for identity in own.health_checks
             ],
             SCALING: (f"arn:{self._partition}:application-autoscaling:{where}:scalable-target/*",),
-            TASKS: (
-                f"arn:{self._partition}:ecs:{where}:task/{own.cluster}/*",
-                f"arn:{self._partition}:ecs:{where}:container-instance/{own.cluster}/*",
-            ),
+            TASKS: (f"arn:{self._partition}:ecs:{where}:task/{own.cluster}/*",),
+            INSTANCES: (f"arn:{self._partition}:ecs:{where}:container-instance/{own.cluster}/*",),
         }[kind]
 
     def _routes(self) -> str:
