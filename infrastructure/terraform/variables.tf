@@ -10,6 +10,12 @@ variable "aws_region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
     error_message = "aws_region is a region's name, such as eu-central-1."
   }
+
+  # An account of China or GovCloud has no us-east-1, and GovCloud's Route 53 has no public zones.
+  validation {
+    condition     = !can(regex("^(cn|us-gov)-", var.aws_region))
+    error_message = "aws_region is in China or GovCloud, where this configuration cannot be planned: it needs us-east-1 and a public zone of Route 53. Make the estate otherwise, and describe it with `scripts/deploy.py adopt`."
+  }
 }
 
 variable "account" {

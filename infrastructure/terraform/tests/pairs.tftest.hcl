@@ -53,6 +53,26 @@ run "ecs_with_cloudfront" {
   expect_failures = [terraform_data.pair]
 }
 
+run "china" {
+  command = plan
+
+  variables {
+    aws_region = "cn-northwest-1"
+  }
+
+  expect_failures = [var.aws_region]
+}
+
+run "govcloud" {
+  command = plan
+
+  variables {
+    aws_region = "us-gov-west-1"
+  }
+
+  expect_failures = [var.aws_region]
+}
+
 run "an_image_by_tag" {
   command = plan
 
