@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from benchmarks.busy import busy_processes  # noqa: E402  # the path had to be set first
+from benchmarks.ending import clean_up_on_sigterm  # noqa: E402  # the path had to be set first
 from benchmarks.latency_false_alarms import hashing  # noqa: E402  # the path had to be set first
 from tests.e2e import images  # noqa: E402  # the path had to be set first
 from tests.e2e.conftest import open_sandbox  # noqa: E402  # the path had to be set first
@@ -243,6 +244,7 @@ def times(lines: Sequence[Line], longest: float) -> bool:
 
 def main() -> None:
     """Read the options, deploy, and print the table."""
+    clean_up_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--good", type=int, default=0)
     parser.add_argument("--login", type=int, default=0)

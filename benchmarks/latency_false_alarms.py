@@ -31,6 +31,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
 
 from benchmarks.busy import busy_processes
+from benchmarks.ending import clean_up_on_sigterm
 from deployment.settings import load
 from infrastructure.description import service_of
 from tests.checkout import SETTINGS_FILE
@@ -346,6 +347,7 @@ def live(asked: Live) -> None:
 
 def main() -> None:
     """Read the options and run the simulation or the live measurement."""
+    clean_up_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--histories", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=2026)

@@ -37,6 +37,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
+from benchmarks.ending import clean_up_on_sigterm  # noqa: E402  # the path had to be set first
 from deployment.evidence.journal import JOURNAL_FILE, read  # noqa: E402  # the path had to be set first
 from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import load  # noqa: E402
@@ -250,6 +251,7 @@ def run(numbers: list[int], options: argparse.Namespace) -> Iterator[Line]:
 
 def main() -> None:
     """Run the missing runs and print the table."""
+    clean_up_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks import gates
-from tests.e2e.sandbox import ROOT, CommandResult
+from tests.e2e.sandbox import ROOT, CommandResult, wait_until
 from tests.recorded.recordings import FOLDER, Recording
 
 SMALLEST = {
@@ -27,7 +31,7 @@ SMALLEST = {
     "watch_false_alarms.py": ("--histories", "3"),
 }
 """The arguments of each benchmark's shortest run."""
-NO_SCRIPTS = {"busy.py"}
+NO_SCRIPTS = {"busy.py", "ending.py"}
 
 
 def test_every_benchmark_is_run() -> None:
@@ -48,6 +52,35 @@ def test_benchmark_runs_with_its_smallest_input(script: str, tmp_path: Path) -> 
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.strip()
+
+
+@pytest.mark.soak
+def test_sigterm_stops_the_environment_of_a_benchmark() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL's user passes through
+        benchmark = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.gates", "--good=1", "--busy=1", f"--results={folder / 'gates.jsonl'}"],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": name},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: "postgres" in _processes_in(folder), "an environment", timeout_s=120)
+        finally:
+            benchmark.terminate()
+            code = benchmark.wait(120)
+        assert code == 128 + signal.SIGTERM
+        assert not _processes_in(folder)
+        assert not list(folder.glob("e2e-*"))
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """Return the names of the processes with the folder in their arguments."""
+    running = psutil.process_iter(["name", "cmdline"])
+    return [one.info["name"] for one in running if any(str(folder) in word for word in one.info["cmdline"] or ())]
 
 
 @pytest.mark.parametrize("kind", ["promoted", "rejected", "rolled_back"])
