@@ -120,6 +120,7 @@ def _apprunner(settings: Settings) -> Mapping[str, Any]:
         "services": by_colour(own["services"]),
         "drain": DrainWindow(settings.limits.drain_window, SystemClock()),
         "scheme": own.get("scheme", "https"),
+        "web_acl": own.get("web_acl_arn"),
     }
 
 

@@ -123,13 +123,13 @@ _DENIED_CODES = _codes(
 _NOT_FOUND_CODES = _codes(
     "ClusterNotFoundException ImageNotFoundException ListenerNotFound LoadBalancerNotFound NoSuchChange NoSuchEntity "
     "NoSuchHostedZone NotFoundException RepositoryNotFoundException ResourceNotFoundException RuleNotFound "
-    "ServiceNotFoundException TargetGroupNotFound"
+    "ServiceNotFoundException TargetGroupNotFound WAFNonexistentItemException"
 )
 _BUSY_CODES = _codes(
     "InternalFailure InternalServerError InternalServerException InternalServiceError InternalServiceErrorException "
     "PriorRequestNotComplete ProvisionedThroughputExceededException RequestLimitExceeded RequestTimeout RequestTimeoutException ServerException "
     "ServiceUnavailable ServiceUnavailableException SlowDown Throttling ThrottlingException ThrottledException "
-    "TooManyRequestsException"
+    "TooManyRequestsException WAFInternalErrorException"
 )
 # AWS's text is shown only for these codes: other texts may quote the request (a signature error quotes the session token).
 _TEXT_IS_SAFE = _codes(

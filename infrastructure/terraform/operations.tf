@@ -96,6 +96,7 @@ module "iam" {
   service_names            = local.services
   cluster_arn              = local.ecs ? module.ecs[0].cluster_arn : ""
   shared_arns              = local.apprunner ? [module.app_runner_base[0].vpc_connector_arn, module.app_runner_base[0].auto_scaling_configuration_arn, module.app_runner_base[0].observability_configuration_arn] : []
+  web_acl_arns             = module.colour_waf[*].arn
   route_arns               = local.route_arns
   repository_arn           = module.registry.repository_arn
   enhanced_scanning        = var.enhanced_scanning

@@ -45,6 +45,11 @@ output "key_value_store_arn" {
   value       = one(module.front_door[*].key_value_store_arn)
 }
 
+output "web_acl_arn" {
+  description = "Web ACL of the colours' own addresses, on App Runner: the deployer associates it with a service that it creates again."
+  value       = one(module.colour_waf[*].arn)
+}
+
 output "cluster" {
   description = "Cluster of the tasks, on ECS."
   value       = one(module.ecs[*].cluster_name)

@@ -34,6 +34,7 @@ KEYS = (
     "colour_urls",
     "rehearsal_hosts",
     "key_value_store_arn",
+    "web_acl_arn",
     "listener_rule_arn",
     "hosted_zone_id",
     "record_name",

@@ -68,6 +68,15 @@ def test_constructors_accept_the_options_from_the_settings(
     assert estate.platform.options["services"][Colour.BLUE] == "api-blue"
 
 
+def test_web_acl_of_the_settings_reaches_the_platform(tmp_path: Path) -> None:
+    pair = PAIRS["apprunner", "cloudfront"]
+    acl = f"arn:aws:wafv2:us-east-1:{ACCOUNT}:regional/webacl/colours/1234abcd-12ab-34cd-56ef-1234567890ab"
+    assert aws_estate(settings(tmp_path, f'{pair}web_acl_arn = "{acl}"\n')).platform.options["web_acl"] == acl
+    assert aws_estate(settings(tmp_path, pair)).platform.options["web_acl"] is None
+    with pytest.raises(SettingsError, match="web_acl_arn belongs to region eu-central-1"):
+        aws_estate(settings(tmp_path, f'{pair}web_acl_arn = "{acl.replace("us-east-1", "eu-central-1")}"\n'))
+
+
 def test_cloudfront_needs_time_to_settle_and_the_embedded_edge_does_not(tmp_path: Path, clients: Clients) -> None:
     aws = aws_estate(settings(tmp_path, PAIRS["apprunner", "cloudfront"]))
     assert adapters.router("cloudfront")(clients, **aws.router.options).settling_s == SETTLING_S > 0

@@ -151,6 +151,9 @@ RULE, LISTENER = (
     f'listener_rule_arn = "{ELB}:listener-rule/app/l/1a/2b/3c"\n',
     f'listener_arn = "{ELB}:listener/app/l/1a/2b"\n',
 )
+WEB_ACL = (
+    f'web_acl_arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/c/{"0" * 8}-0000-0000-0000-{"0" * 12}"\n'
+)
 RECORDS = 'hosted_zone_id = "Z1"\nset_identifiers = { blue = "b", green = "g" }\nresolvers = ["192.0.2.1", "[2001:db8::1]:5353"]\n'
 
 
@@ -158,6 +161,7 @@ RECORDS = 'hosted_zone_id = "Z1"\nset_identifiers = { blue = "b", green = "g" }\
     "text",
     [
         APPRUNNER + CLOUDFRONT + KVS,
+        APPRUNNER + CLOUDFRONT + KVS + WEB_ACL,
         ECS + ALB + RULE,
         ECS + ALB + LISTENER,
         ECS + ROUTE53 + RECORDS,
@@ -180,6 +184,9 @@ def test_working_pairs_of_platform_and_router_are_allowed(file: Path, text: str)
         (APPRUNNER + 'router = "dns"\n', "router = 'dns'"),
         (APPRUNNER + CLOUDFRONT, "'key_value_store_arn' is a required property"),
         (APPRUNNER + CLOUDFRONT + KVS + 'cluster = "c"\n', r"e\.cluster is not allowed: .*only for .*\"ecs\""),
+        (ECS + ALB + RULE + WEB_ACL, r"e\.web_acl_arn is not allowed: .*only for .*\"apprunner\""),
+        # CloudFront's web ACLs are global: App Runner needs a regional one.
+        (APPRUNNER + CLOUDFRONT + KVS + WEB_ACL.replace("regional", "global"), r"web_acl_arn = .* is not allowed"),
         (APPRUNNER.replace("apprunner", "ecs") + ALB + RULE, "'cluster' is a required property"),
         (ECS + ALB, "'listener_rule_arn' is a required property"),
         (ECS + ALB + RULE + LISTENER, "name listener_rule_arn or listener_arn, not both"),

@@ -176,6 +176,8 @@ _RESOURCES: Mapping[str, Finder] = {
     "secretsmanager:GetSecretValue": _secret,
     "servicequotas:ListServiceQuotas": _anything,
     "sns:Publish": _named("TopicArn"),
+    "wafv2:AssociateWebACL": lambda _, given: ([given["WebACLArn"], given["ResourceArn"]], {}),
+    "wafv2:ListResourcesForWebACL": _named("WebACLArn"),
 }
 
 
@@ -216,11 +218,21 @@ def _list(_: Place, given: Parameters) -> Iterator[Request]:
     yield Request("s3:ListBucket", f"arn:aws:s3:::{given['Bucket']}")
 
 
+def _associate(_: Place, given: Parameters) -> Iterator[Request]:
+    yield from (Request("apprunner:AssociateWebAcl", given[key]) for key in ("ResourceArn", "WebACLArn"))
+
+
+def _associated(_: Place, given: Parameters) -> Iterator[Request]:
+    yield Request("apprunner:ListAssociatedServicesForWebAcl", given["WebACLArn"])
+
+
 _DEPENDENT: Mapping[str, Callable[[Place, Parameters], Iterator[Request]]] = {
     "apprunner:CreateService": _create,
     "apprunner:UpdateService": _pass_to_app_runner,
     "ecs:RegisterTaskDefinition": _register,
     "s3:GetObject": _list,
+    "wafv2:AssociateWebACL": _associate,
+    "wafv2:ListResourcesForWebACL": _associated,
 }
 _KEY_USES = {
     "dynamodb:GetItem": ("Decrypt",),

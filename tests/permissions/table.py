@@ -36,7 +36,15 @@ ONLY_SOMETIMES = {
     # While a service is busy, its operations say with what.
     "apprunner:DescribeService": ("apprunner:ListOperations",),
     # A release that is rejected after it came up is stopped.
-    "apprunner:UpdateService": ("apprunner:PauseService", "cloudwatch:GetMetricData"),
+    # Terraform's services are behind a web ACL, which a service that is created again must get; the embedded ones have none.
+    "apprunner:UpdateService": (
+        "apprunner:AssociateWebAcl",
+        "apprunner:ListAssociatedServicesForWebAcl",
+        "apprunner:PauseService",
+        "cloudwatch:GetMetricData",
+        "wafv2:AssociateWebACL",
+        "wafv2:ListResourcesForWebACL",
+    ),
     # Terraform's services have tags and autoscaling, the embedded ones do not.
     "apprunner:CreateService": ("apprunner:TagResource",),
     "ecs:RegisterTaskDefinition": ("ecs:TagResource",),

@@ -21,6 +21,7 @@ from tests.terraform.documented_costs import documented_costs
 from tests.terraform.required_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
 from tests.terraform.stub import core
+from tests.terraform.stub.values import ACCOUNT, REGION
 
 COLOURS = ("blue", "green")
 ALIKE = (
@@ -332,6 +333,16 @@ def test_each_role_has_one_purpose(estate: Estate) -> None:
     writes = {"apprunner:UpdateService", "apprunner:PauseService", "ecs:UpdateService", "ecs:RegisterTaskDefinition"}
     for right in rights["deploy-green"]:
         assert right.action not in writes or "green" in right.resource, right
+    if estate.platform == "apprunner":
+        acl = estate.outputs["web_acl_arn"]["value"]
+        service = f"arn:aws:apprunner:{REGION}:{ACCOUNT}:service/production-telehealth-api-{{}}/0123"
+        for action in ("wafv2:AssociateWebACL", "apprunner:AssociateWebAcl"):
+            may = [
+                one
+                for one in (acl, *map(service.format, ("blue", "green")))
+                if allows(rights["deploy-green"], action, one)
+            ]
+            assert may == [acl, service.format("green")]
     assert not {right.action for right in rights["rollback"]} & {
         "apprunner:UpdateService",
         "ecs:RegisterTaskDefinition",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -36,19 +37,30 @@ _RECENT_OPERATIONS = 20
 """How many operations are read from ListOperations; a deployment starts at most three on a service."""
 _LONGEST_REQUEST_S = 120
 """App Runner ends a request after this time: https://docs.aws.amazon.com/apprunner/latest/dg/develop.html"""
+_WEB_ACL_LATER = "WAFUnavailableEntityException"
+"""AWS WAF does not know a new service at once: https://docs.aws.amazon.com/waf/latest/APIReference/API_AssociateWebACL.html"""
 
 
 class AppRunnerPlatform:
     """The Platform port on App Runner; ``services`` names each colour's service, ``scheme`` is the scheme of their URLs.
+
+    ``web_acl``: the ARN of the web ACL that protects both colours' own addresses; None if the settings name none. No request
+    to App Runner can name it, so a service that is created again would answer everybody until it is associated.
 
     A failed update looks like a success: App Runner restores the old revision and the service is RUNNING. So READY
     requires that exactly this operation SUCCEEDED, the service is RUNNING, and the wanted digest is configured.
     """
 
     def __init__(
-        self, clients: Clients, services: Mapping[Colour, str], drain: DrainWindow, scheme: str = "https"
+        self,
+        clients: Clients,
+        services: Mapping[Colour, str],
+        drain: DrainWindow,
+        scheme: str = "https",
+        web_acl: str | None = None,
     ) -> None:
         self._clients = clients
+        self._web_acl = web_acl
         self._names = services
         self._scheme = scheme
         self._drain = replace(drain, seconds=max(drain.seconds, _LONGEST_REQUEST_S))
@@ -95,10 +107,20 @@ class AppRunnerPlatform:
         return Rollout(colour, image.digest, str(step))
 
     def progress(self, rollout: Rollout) -> Progress:
-        """Return the state of the rollout. May start the rollout's next operation; any process may call it."""
+        """Return the state of the rollout: READY only behind the web ACL, if the settings name one.
+
+        May start the rollout's next operation or associate the web ACL; any process may call it.
+        """
         service = self._find(rollout.colour)
         if service is None:
             return Progress(Readiness.STUCK, f"{self._names[rollout.colour]} does not exist any more")
+        found = self._followed(service, rollout)
+        if self._web_acl is None or found.readiness is not Readiness.READY:
+            return found
+        return self._protected(service, self._web_acl) or found
+
+    def _followed(self, service: Mapping[str, Any], rollout: Rollout) -> Progress:
+        """Return the state of the rollout's operations; may start the next one."""
         step = Step.parse(rollout.operation)
         operations = self._operations(service)
         if step.then_deploy:
@@ -204,7 +226,35 @@ class AppRunnerPlatform:
         tags = self._call("ListTagsForResource", ResourceArn=sibling["ServiceArn"]).get("Tags", ())
         answer = self._call("CreateService", **create_request(sibling, tags, self._names[colour], colour, uri))
         self._arns[colour] = answer["Service"]["ServiceArn"]
+        if self._web_acl is not None:
+            # As early as AWS accepts it. If it does not accept it yet, progress() associates the web ACL or fails the rollout.
+            with suppress(CloudError):
+                self._associate(self._arns[colour], self._web_acl)
         return Step(answer["OperationId"])
+
+    def _protected(self, service: Mapping[str, Any], web_acl: str) -> Progress | None:
+        """Return None if the web ACL protects the service. Otherwise associate it, and return what to wait for.
+
+        Raises CloudDenied or CloudUnreachable.
+        """
+        name, arn = service["ServiceName"], service["ServiceArn"]
+        try:
+            known = self._clients.call(
+                "wafv2", "ListResourcesForWebACL", WebACLArn=web_acl, ResourceType="APP_RUNNER_SERVICE"
+            )
+            if arn in known.get("ResourceArns", ()):
+                return None
+            self._associate(arn, web_acl)
+        except CloudError as error:
+            if aws_code(error) == _WEB_ACL_LATER:
+                return Progress(Readiness.NOT_YET, f"not behind its web ACL yet: {name}, {error.message}")
+            if not isinstance(error, NotFound) and type(error) is not CloudError:
+                raise
+            return Progress(Readiness.STUCK, f"{name} is not behind its web ACL {web_acl}: {error.message}")
+        return Progress(Readiness.NOT_YET, f"the web ACL was associated: {name}, to be read back")
+
+    def _associate(self, arn: str, web_acl: str) -> None:
+        self._clients.call("wafv2", "AssociateWebACL", WebACLArn=web_acl, ResourceArn=arn)
 
     def _continue(
         self, service: Mapping[str, Any], step: Step, operations: Sequence[Operation], rollout: Rollout

@@ -33,6 +33,7 @@ _ARNS: Mapping[str, str] = {
     "aws_lb_target_group": "elasticloadbalancing:{region}:{account}:targetgroup/{name}/{hex}",
     "aws_s3_bucket": "s3:::{name}",
     "aws_secretsmanager_secret": "secretsmanager:{region}:{account}:secret:{name}-AbCdEf",
+    "aws_wafv2_web_acl": "wafv2:{region}:{account}:regional/webacl/{name}/{uuid}",
     "aws_sns_topic": "sns:{region}:{account}:{name}",
 }
 

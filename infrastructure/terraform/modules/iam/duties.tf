@@ -89,13 +89,18 @@ locals {
 
   bring_up = {
     for colour, arn in var.service_arns : colour => {
-      apprunner = [
+      apprunner = concat([
         { actions = ["apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"], resources = [arn] },
         # A service that is gone is created again, as the other colour's is configured; IAM checks each part that the request names.
         { actions = ["apprunner:CreateService"], resources = concat([arn], var.shared_arns) },
         { actions = ["apprunner:TagResource"], resources = [arn] },
         { actions = ["apprunner:ListTagsForResource"], resources = values(var.service_arns) },
-      ]
+        # No request to App Runner names a web ACL, so the deployer associates it with the service that it created. Each call needs the
+        # right of both services, AWS WAF and App Runner. The ACL itself cannot be read: it contains the front door's header.
+        ], length(var.web_acl_arns) == 0 ? [] : [
+        { actions = ["wafv2:ListResourcesForWebACL", "apprunner:ListAssociatedServicesForWebAcl"], resources = var.web_acl_arns },
+        { actions = ["wafv2:AssociateWebACL", "apprunner:AssociateWebAcl"], resources = concat([arn], var.web_acl_arns) },
+      ])
       ecs = [
         { actions = ["ecs:RegisterTaskDefinition", "ecs:TagResource"], resources = ["arn:${var.partition}:ecs:${var.region}:${var.account}:task-definition/${var.service_names[colour]}:*"] },
         # What became of a deployment that the service no longer lists: ECS may have rolled it back.

@@ -58,6 +58,12 @@ variable "shared_arns" {
   type        = list(string)
 }
 
+variable "web_acl_arns" {
+  description = "Web ACL of the App Runner services' own addresses; empty on ECS."
+  type        = list(string)
+  default     = []
+}
+
 variable "route_arns" {
   description = "What holds the routes: the key value store, the live listeners' rules, or the hosted zone."
   type        = list(string)
