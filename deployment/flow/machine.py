@@ -299,7 +299,7 @@ class Machine(DeploymentState):
         """
         self._phase = Phase.HALTED
         self._journal.append("kept", live=live, reason=reason, by=by)
-        self._kept = True
+        self._kept = live
 
     def stay_halted(self) -> None:
         """Leave a halted deployment as it is: keep its record and its lock, and stop renewing the lock."""

@@ -17,7 +17,7 @@ from deployment.flow.alarms import AlarmWatch
 from deployment.flow.lease import UNANSWERED, LeaseKeeper, release_lock
 from deployment.flow.lost_reports import lost_report, note_of
 from deployment.flow.steps import Steps
-from deployment.model import Holder, Reason, Service
+from deployment.model import Colour, Holder, Reason, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import (
     CHECKS,
@@ -104,7 +104,7 @@ class DeploymentState:
         self._manifest: tuple[str, ...] = ()
         self._touched = False
         self._baked = False
-        self._kept = False
+        self._kept: Colour | None = None
         self._back_allowed = False
         self._write_may_arrive = False
         self._closed = False
@@ -328,7 +328,7 @@ class DeploymentState:
         """
         if self._keeper:
             self._keeper.stop()
-        if self._holder is None or self._closed or (self._phase is Phase.HALTED and not self._kept):
+        if self._holder is None or self._closed or (self._phase is Phase.HALTED and self._kept is None):
             return None
         notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
         if self._phase is Phase.SUCCEEDED:
@@ -339,6 +339,8 @@ class DeploymentState:
             notes |= self._way_back_lost()
             if self._phase is Phase.ROLLED_BACK:
                 notes[LIVE_SINCE] = self._live_since("rollback").dump()
+        if self._kept is not None:
+            notes |= self._kept_since(self._kept)
         if unreported is not None:
             result = lost_report(self._journal, self._phase, self._reason, unreported)
             notes |= note_of(self._ports.lease, self._plan.deployment_id, result)
@@ -357,10 +359,33 @@ class DeploymentState:
             notes[LOST_WAY_BACK] = LostWayBack(Promotion.load(text), self._plan.deployment_id, "overwritten").dump()
         return notes
 
-    def _live_since(self, how: str) -> LiveSince:
+    def _kept_since(self, live: Colour) -> dict[str, str | None]:
+        """Return the note about the colour that an operator left live: since this run's last write of the routes.
+
+        If that write was for the other colour, or the journal is on another disk, an earlier note stays if it names this
+        release, and otherwise the target is live since now at the latest.
+        """
+        target = live is self._plan.target
+        writes = [record for record in self._journal.records() if record.kind == "writing"]
+        at = writes[-1].time if writes and writes[-1].data.get("colour") == live else None
+        since = self._live_since("promotion" if target else "rollback", at)
+        return {LIVE_SINCE: since.dump()} if at or (target and not self._noted(since)) else {}
+
+    def _noted(self, since: LiveSince) -> bool:
+        """Return whether the lease item knows since when this release is live."""
+        try:
+            text = self._ports.lease.notes().get(LIVE_SINCE)
+        except CloudError:
+            return False
+        known = LiveSince.load(text) if text else None
+        return known is not None and (known.colour, known.digest) == (since.colour, since.digest)
+
+    def _live_since(self, how: str, at: str | None = None) -> LiveSince:
+        """Return since when the target (by ``promotion``) or the previous colour is live; ``at``: ISO 8601, default: now."""
         plan, back = self._plan, self._live_before()
         colour, digest = (plan.target, plan.image.digest) if how == "promotion" else (back.colour, back.digest)
-        return LiveSince(plan.deployment_id, colour, digest, self._ports.clock.now().isoformat(), plan.actor, how)
+        at = at or self._ports.clock.now().isoformat()
+        return LiveSince(plan.deployment_id, colour, digest, at, plan.actor, how)
 
     def _promotion(self) -> Promotion:
         return Promotion(

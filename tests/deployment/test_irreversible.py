@@ -16,11 +16,11 @@ from deployment.evidence.journal import last_data
 from deployment.flow.lease import open_deployment
 from deployment.model import Colour, Reason
 from deployment.phases import Phase
-from deployment.plan import DeploymentRecord
+from deployment.plan import LIVE_SINCE, DeploymentRecord, LiveSince
 from deployment.recovery.recover import Decision
 from deployment.recovery.undo import last_promotion, refuse_irreversible
-from tests.deployment.fakes import BLUE, GREEN, NEW, Killed
-from tests.deployment.harness import GATES, Deployment
+from tests.deployment.fakes import BLUE, GREEN, NEW, OLD, Killed
+from tests.deployment.harness import ACTOR, GATES, Deployment
 
 
 @pytest.fixture
@@ -162,6 +162,53 @@ def test_decision_keep_leaves_the_release_live(one_way: Deployment) -> None:
     kept = next(r.data for r in one_way.records() if r.kind == "kept")
     assert (kept["live"], kept["reason"], kept["by"]) == ("green", "the fix is 1.1.1", "recoverer")
     assert one_way.report()["recovered"] is True
+
+
+@pytest.mark.parametrize("journal", ["here", "on another disk"])
+def test_kept_release_is_live_since_the_switch(one_way: Deployment, journal: str) -> None:
+    """`status` knows it as well as that of a promotion; without the journal, since the decision at the latest."""
+    frozen(one_way)
+    switched = next(record.time for record in one_way.records() if record.kind == "writing")
+    one_way.cloud.clock.sleep(3600)
+    if journal != "here":
+        one_way.journal.path.write_bytes(b"")
+    assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
+    since = LiveSince.load(one_way.lease.kept[LIVE_SINCE])
+    assert (since.colour, since.digest, since.how, since.by) == (GREEN, NEW.digest, "promotion", ACTOR)
+    if journal == "here":
+        assert since.at == switched
+    else:
+        assert since.at > switched
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_previous_release_that_is_kept_is_live_since_it_got_the_traffic(one: Deployment, moved: bool) -> None:
+    """The rollback moved traffic, but could not verify it; or another writer did, of which this run knows no time."""
+    one.to_verified()
+    one.machine.promote(GATES)
+    one.cloud.clock.sleep(60)
+    if moved:
+        one.journal.append("writing", colour=BLUE, generation=9, weight=100)
+    one.cloud.move(BLUE, 9)
+    written = one.records()[-1].time
+    one.mark_dead()
+    assert one.recover(decision=Decision(keep="1.0.0 stays")) is Phase.HALTED
+    text = one.lease.kept.get(LIVE_SINCE)
+    if not moved:
+        assert text is None
+        return
+    since = LiveSince.load(str(text))
+    assert (since.colour, since.digest, since.how, since.at) == (BLUE, OLD.digest, "rollback", written)
+
+
+def test_earlier_note_of_the_kept_release_stays_without_the_journal(one_way: Deployment) -> None:
+    """As after a rollback by hand that halted before it wrote the routes: the release is live since its promotion."""
+    frozen(one_way)
+    note = LiveSince("zero", GREEN, NEW.digest, "2026-01-01T00:00:00+00:00", ACTOR, "promotion").dump()
+    one_way.lease.kept[LIVE_SINCE] = note
+    one_way.journal.path.write_bytes(b"")
+    assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
+    assert one_way.lease.kept[LIVE_SINCE] == note
 
 
 def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:
