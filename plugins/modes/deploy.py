@@ -71,6 +71,8 @@ from verification.journeys.placeholders import provided_secrets, secret_values
 from verification.journeys.untried import untried
 from verification.watch.candidate_watch import Side
 
+LOCK_STAYS, REPORT_MISSING = "frees the lock, which was not released", "completes the report, which was not written"
+"""What ``recover`` does for a run that could not do it at its end."""
 OWN_CLOUD_STOPPED = (
     "stopped the embedded environment that this run had started; `python scripts/deploy.py up` starts one that stays up"
 )
@@ -473,8 +475,11 @@ class DeployMode:
 
     def close(self, unreported: str | None) -> None:
         """Stop the prober, and the embedded environment if this run started it."""
-        if self._machine is not None and (problem := self._machine.let_go(unreported)):
+        problem = self._machine.let_go(unreported) if self._machine is not None else None
+        if problem is not None:
             self._run.say(problem)
+        if not self._own_cloud:  # which is stopped below, with its lock
+            self._run.leave_open(LOCK_STAYS if problem else REPORT_MISSING if unreported else None)
         halted = self._machine is not None and self._machine.phase is Phase.HALTED  # then `recover` removes the data
         if self._written is not None and not halted:
             self._written.remove()

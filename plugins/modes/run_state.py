@@ -82,6 +82,7 @@ class RunState:
         "_internal_error",
         "_interrupted",
         "_journal",
+        "_left_open",
         "_manifest_hash",
         "_mode",
         "_noted",
@@ -144,6 +145,7 @@ class RunState:
         self._internal_error = False
         self._interrupted = False
         self._nothing_collected = False
+        self._left_open: str | None = None
         self._noted: list[dict[str, object]] = []  # the gates of the last line `tally`
         self._manifest_hash = ""
         self._waivers: dict[str, Waiver] = {}
@@ -318,6 +320,11 @@ class RunState:
         return self._report
 
     @property
+    def left_open(self) -> str | None:
+        """What ``recover`` still does for this run, see ``leave_open``."""
+        return self._left_open
+
+    @property
     def state(self) -> State:
         """The state that fixtures can read."""
         return self._state
@@ -342,6 +349,10 @@ class RunState:
         """Choose how report.html is written at the end, and then the index of all reports of a folder."""
         self._page = page
         self._index = index
+
+    def leave_open(self, does: str | None) -> None:
+        """Record what ``recover`` still does for this run after its end, as the last words of a sentence; None: nothing."""
+        self._left_open = does
 
     def say(self, text: str) -> None:
         """Show one line to the person who follows the run."""

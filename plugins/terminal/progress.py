@@ -15,7 +15,7 @@ import pytest
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
 from deployment.evidence.data import content
 from deployment.evidence.past.usual import durations
-from deployment.evidence.sentence import INTERRUPTED, unfinished
+from deployment.evidence.sentence import INTERRUPTED, name_environment, unfinished
 from deployment.evidence.verdict import CheckOutcome, GateOutcome, GateResult
 from deployment.phases import Phase
 from plugins.terminal.live import JOINT, GateCount, LiveView, Now, StepClock, possible
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LOG_EVERY_S = 15.0
 NAME_WIDTH = 10
 _UNIT = re.compile(r"(?<=\d) (?=s\b|ms\b|min\b)")
+RECOVER = "`python scripts/deploy.py recover`"
 ON_A_CANDIDATE = "--base-url=URL "
 LAST = ("teardown", "???")
 """``when`` of a check's last report: its teardown, or xdist's report about a lost worker."""
@@ -234,5 +235,6 @@ class Progress:
         asked = run.options
         against = f"--base-url={asked.base_url} " if asked.base_url else "" if asked.target is None else ON_A_CANDIDATE
         width = terminal._tw.fullwidth if terminal.isatty else None
-        for text, mood in screen(data, run.folder / "report.html", against, width):
+        to_recover = name_environment(f"{RECOVER} {run.left_open}", asked.environment) if run.left_open else None
+        for text, mood in screen(data, run.folder / "report.html", against, width, to_recover):
             terminal.write_line(text, **MOODS[mood])

@@ -64,14 +64,20 @@ def height(lines: Iterable[str], width: int | None) -> int:
     return sum(1 if width is None else max(1, -(-len(line) // width)) for line in lines)
 
 
-def screen(data: Mapping[str, Any], page: Path, against: str, width: int | None) -> Iterator[tuple[str, str]]:
+def screen(
+    data: Mapping[str, Any], page: Path, against: str, width: int | None, to_recover: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield the lines of the last screen below its heading, each with its mood.
 
     ``data`` is the content of data.json, ``page`` the report's page, ``against`` the option of ``pytest`` that chooses what a
-    single check is run against. ``width``: see ``Part.fitted``.
+    single check is run against. ``width``: see ``Part.fitted``. ``to_recover``: the command that does what the run could not do
+    at its end, after its journal was closed, and its effect; None: nothing is left to do.
     """
     failures, notes = _failures(data), list(_notes(data))
-    head, tail = [*_verdict(data)], [*_live(data), *_users(data), *_next(data, failures), *_where(data, page)]
+    head, tail = (
+        [*_verdict(data)],
+        [*_live(data), *_users(data), *_next(data, failures, to_recover), *_where(data, page)],
+    )
     room = MOST_LINES - 2 - sum(height(part.fitted(width), width) for part in (*head, *tail))
     shown, room = _listed(data, failures[:MOST_FAILURES], against, (room, width))
     noted, _ = _as_many(notes[:MOST_NOTES], room, width)
@@ -171,14 +177,15 @@ def _live(data: Mapping[str, Any]) -> Iterator[Part]:
         yield Part([f"live: {data['live']}" + ("" if view.records(data, "moved_elsewhere") else ", as before")])
 
 
-def _next(data: Mapping[str, Any], failures: Sequence[object]) -> Iterator[Part]:
-    """Yield the place of the logs if no check has failed, and the next step after an interruption."""
+def _next(data: Mapping[str, Any], failures: Sequence[object], to_recover: str | None) -> Iterator[Part]:
+    """Yield the place of the logs if no check has failed, and the next step after an interruption or with ``to_recover``."""
     report = data["report"]
     lines = sum(len(one["lines"]) for one in view.records(data, "logs"))
-    if unfinished(report) == INTERRUPTED:
-        if report["verdict"] in ("rejected", "rolled_back"):
-            yield Part(["next: deploy again at any time; there is nothing to recover"])
-    elif lines and not failures:
+    if to_recover is not None:
+        yield Part([f"next: {to_recover}"], NOTE)
+    elif unfinished(report) == INTERRUPTED and report["verdict"] in ("rejected", "rolled_back"):
+        yield Part(["next: deploy again at any time; there is nothing to recover"])
+    if lines and not failures and unfinished(report) != INTERRUPTED:
         yield Part([f"logs: the report has the last {lines} lines of the release's logs, below its journal"])
 
 

@@ -15,10 +15,10 @@ from tests.plugins.on_a_terminal import COLUMNS, LINES, displayed
 AGAINST = "--base-url=URL "
 
 
-def last_screen(folder: Path) -> str:
+def last_screen(folder: Path, to_recover: str | None = None) -> str:
     """Return what a terminal shows that was clear before, with the heading."""
     data = content.build(list(read(folder / JOURNAL_FILE)), content.details_of(folder))
-    lines = [text for text, _ in screen(data, folder / "report.html", AGAINST, COLUMNS)]
+    lines = [text for text, _ in screen(data, folder / "report.html", AGAINST, COLUMNS, to_recover)]
     return displayed("\n".join([" verdict ".center(COLUMNS, "="), *lines]) + "\n")
 
 
@@ -74,6 +74,16 @@ EXPECTED = {
     "verified": ("VERIFIED: every check that ran has passed.", "exit code 0"),
     "many": ("REJECTED:", "117 more failures: see the report", "report: ", "exit code 1"),
 }
+
+
+@pytest.mark.parametrize("name", ["interrupted", "rejected"])
+def test_last_screen_names_recover_if_the_lock_was_not_released(name: str, tmp_path: Path) -> None:
+    shown = last_screen(
+        runs.RUNS[name](tmp_path / "reports" / name), "`python scripts/deploy.py recover` frees the lock"
+    )
+    assert "next: `python scripts/deploy.py recover` frees the lock" in words(shown)
+    assert "nothing to recover" not in shown
+    assert len(shown.splitlines()) <= LINES - 1
 
 
 @pytest.mark.parametrize("name", EXPECTED)
