@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TIMEOUT_S = 5
-# No SQL of the settings may change data or run for long.
-_READ_ONLY = f"-c default_transaction_read_only=on -c statement_timeout={TIMEOUT_S * 1000}"
+# No SQL of the settings may change data or run for long. A transaction sets both, because poolers refuse or ignore these settings
+# in the start-up parameter `options` (https://www.pgbouncer.org/config.html, ignore_startup_parameters), and settings of a
+# session would stay on the server's connection, which a pooler gives to other clients.
+_READ_ONLY = f"BEGIN READ ONLY; SET LOCAL statement_timeout = {TIMEOUT_S * 1000}"
 _CONNECTIONS = "SELECT numbackends FROM pg_stat_database WHERE datname = current_database()"
 
 
@@ -62,8 +64,10 @@ def rows(url: str, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
     import psycopg  # imported here: only a deployment that has such a connection needs it
 
     try:
-        with psycopg.connect(url, connect_timeout=TIMEOUT_S, options=_READ_ONLY, autocommit=True) as connection:
-            return connection.execute(statement.encode(), values).fetchall()
+        with psycopg.connect(url, connect_timeout=TIMEOUT_S, autocommit=True) as connection:
+            connection.execute(_READ_ONLY)
+            # Binary results use the extended protocol, which takes one statement: none can end the transaction and go on.
+            return connection.execute(statement.encode(), values, binary=True).fetchall()
     except psycopg.Error as error:
         # "from None": libpq's message names user and host, and quotes a URL that it cannot parse.
         reason = error.diag.message_primary or type(error).__name__
