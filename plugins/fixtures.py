@@ -480,7 +480,7 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
     """The result of the load, run once for the whole gate: requests, failures, p95_ms, throughput, …"""
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_result")
-    result = measurement.load(_deployment.load_plan(candidate), gate, log, requested)
+    result = measurement.load(_deployment.load_plan(candidate), gate, log, requested, _deployment.recorder.warned)
     _deployment.recorder.has_series("load", {"seconds": result.by_second, "p95_limit_ms": gate.get("p95_ms")})
     return result
 

@@ -21,6 +21,7 @@ MOST_LOADS = 4
 MOST_LOADS_ON_TIME = 2
 ON_TIME_MS = 20.0
 Count = Callable[[int], None]
+Warn = Callable[[str], None]
 
 
 def latency_plan(
@@ -73,12 +74,20 @@ def load_plan(
     )
 
 
-def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -> LoadResult:
-    """Run the load, and repeat it if it proves nothing; a load with too many failures is final."""
+def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count, warn: Warn) -> LoadResult:
+    """Run the load, and repeat it if it proves nothing; a load with too many failures is final.
+
+    ``warn`` is called if the load could not remove all data that it wrote.
+    """
     on_time = 0
     for _ in range(MOST_LOADS):
         result = run_load(plan, log=log)
         requested(result.requests)
+        if result.left:
+            warn(
+                f"the load could not remove what {result.left} of its journeys wrote; what the run's ledger has of it is "
+                "removed at the end of the run, or named there"
+            )
         if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
             break
         on_time += not result.saturated(min(ON_TIME_MS, result.latest_of(gate)))

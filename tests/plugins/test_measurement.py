@@ -40,5 +40,17 @@ def test_load_is_repeated_while_it_may_be_the_machine(
     left = iter(made)
     monkeypatch.setattr(measurement, "run_load", lambda *_, **__: next(left))
     requests: list[int] = []
-    result = measurement.load(PLAN, GATE, tmp_path / "load.log", requests.append)
-    assert (result, len(requests)) == (made[-1], loads)
+    warnings: list[str] = []
+    result = measurement.load(PLAN, GATE, tmp_path / "load.log", requests.append, warnings.append)
+    assert (result, len(requests), warnings) == (made[-1], loads, [])
+
+
+@pytest.mark.parametrize(("made", "left"), [([replace(GOOD, left=3)], [3]), ([replace(FEW, left=1), GOOD], [1])])
+def test_data_that_the_load_could_not_remove_is_a_warning(
+    made: list[LoadResult], left: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results = iter(made)
+    monkeypatch.setattr(measurement, "run_load", lambda *_, **__: next(results))
+    warnings: list[str] = []
+    measurement.load(PLAN, GATE, tmp_path / "load.log", lambda _: None, warnings.append)
+    assert [f"what {one} of its journeys wrote" in text for one, text in zip(left, warnings, strict=True)] == [True]

@@ -79,14 +79,16 @@ def described(folder: Path, text: str = DESCRIPTION) -> Service:
 class Notes:
     """The server; all of its addresses share the same notes and files.
 
-    ``fail`` maps an operation to how many times it answers 500, ``lose`` to how many times it is done and not answered.
-    ``idle_s``: after this time without a request the server closes a kept connection.
+    ``fail`` maps an operation to how many times it answers 500, ``lose`` to how many times it is done and not answered, ``slow`` to the time (s) that
+    its other answers take. ``idle_s``: after this time without a request the server closes a kept connection.
     """
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] = {}
         self.fail: Counter[str] = Counter()
         self.lose: Counter[str] = Counter()
+        self.slow: dict[str, float] = {}
+        self.stopped = threading.Event()
         self.seen: list[str] = []
         self.paths: list[str] = []
         self.refused = 0
@@ -102,6 +104,7 @@ class Notes:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def stop(self) -> None:
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -136,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             notes.refused += 1
             self._answer(401)
         else:
+            self.notes.stopped.wait(notes.slow.get(operation, 0))
             made = self._of(operation, body)
             if notes.lose[operation] > 0:
                 notes.lose[operation] -= 1

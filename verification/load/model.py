@@ -11,6 +11,9 @@ from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Journey, Service
 
+MOST_REMOVING_S = 20.0
+"""The longest time (s) in which a Locust process removes what its users wrote."""
+
 
 class LoadFailed(AssertionError):
     """The load did not run, or its result is unknown: no verdict about the service, and no pass."""
@@ -127,7 +130,8 @@ class LoadResult:
     how much later than requested its clock woke it up: the time that the generating machine adds to every answer.
 
     If several workers shared the load, ``seconds``, ``generator_cpu`` and ``late_ms`` are those of the worst of them; ``workers``
-    holds all of them, and is empty for one process. ``by_second``: second, requests, failures and p95 (ms). Times come from Locust's histogram: whole ms below 100 ms, two
+    holds all of them, and is empty for one process. ``by_second``: second, requests, failures and p95 (ms).
+    ``left``: how many runs of journeys may have left data, because the load could not remove it. Times come from Locust's histogram: whole ms below 100 ms, two
     significant digits above.
     """
 
@@ -148,6 +152,7 @@ class LoadResult:
     errors: tuple[tuple[str, int], ...]
     workers: tuple[WorkerLoad, ...] = ()
     by_second: tuple[tuple[int, int, int, float], ...] = ()
+    left: int = 0
 
     MOST_CPU: ClassVar[float] = 0.9
 

@@ -66,6 +66,7 @@ def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
         errors=errors,
         workers=workers,
         by_second=_by_second(noted.get("workers") or [noted]),
+        left=sum(int(one.get("left", 0)) for one in noted.get("workers") or [noted]),
     )
 
 

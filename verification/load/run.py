@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from verification.journeys.placeholders import provided_secrets, secret_values
 from verification.load.model import (
+    MOST_REMOVING_S,
     LoadFailed,
     LoadPlan,
     LoadResult,
@@ -109,7 +110,7 @@ class _Crew:
         Raises LoadFailed if that takes too long, or a worker is lost.
         """
         begin = time.monotonic()
-        deadline = begin + self._join_s + self.plan.seconds + _GRACE_S
+        deadline = begin + self._join_s + self.plan.seconds + MOST_REMOVING_S + _GRACE_S
         while True:
             code = self._locusts[0].wait(_TICK_S)
             if code is not None:

@@ -59,9 +59,10 @@ class Alone:
     def _write(self, **_: Any) -> None:
         self._time.end()  # after a signal Locust quits first and stops afterwards
         self._environment.runner.stop()
-        clear()
+        left = clear()
         problem = next(iter(sorted(MISSING_TOKENS)), None)
-        write(CONFIG["extra"], {**self._time.figures, "errors": failures(self._environment.stats), "problem": problem})
+        noted = {**self._time.figures, "errors": failures(self._environment.stats), "left": left}
+        write(CONFIG["extra"], {**noted, "problem": problem})
 
 
 def _leave() -> None:

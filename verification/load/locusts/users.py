@@ -29,10 +29,10 @@ from verification.journeys.model import Journey, Service, Session
 from verification.journeys.placeholders import Values, secret_values
 from verification.journeys.player import Play, Prepared, prepare
 from verification.journeys.sessions import Credentials, NotSignedIn, credentials, sign_in_request, without_request
+from verification.load.locusts.clearing import MOST_AT_ONCE, remove_each, removing_s
 from verification.load.model import journeys_of
 
 _AGENT = "load-check"
-_CLEAR_S = 2.0
 _PIECE = 65_536
 
 PLAN: dict[str, Any] = {}
@@ -78,17 +78,16 @@ def _know_loopback(own: str) -> None:
     gevent_socket.getaddrinfo = loopback
 
 
-def clear() -> None:
-    """Remove what journeys have written. Not in ``on_stop``, because Locust does not wait for that of a user between requests."""
-    with gevent.Timeout(_CLEAR_S, False):
-        for play, user in list(_open.items()):
-            if play.finished:
-                play.undo_again()
-            play.abandon()
-            while play.left_something and not play.finished:
-                user.go_on(play)
-            if play in _lost:
-                user.sweep(play)
+def clear() -> int:
+    """Remove what journeys have written; return how many runs of journeys may have left something.
+
+    Their entries in the run's ledger stay open, so that the end of the run removes their data. Not in ``on_stop``, because
+    Locust does not wait for that of a user between requests.
+    """
+    plays = list(_open)
+    at_once = min(MOST_AT_ONCE, max(1, len(set(_open.values()))))  # never more requests at a time than under load
+    remove_each(plays, lambda play: _open[play].remove(play), removing_s(len(plays)), at_once)
+    return sum(play.left_something or play in _lost for play in plays)
 
 
 def _route() -> Route:
@@ -238,6 +237,16 @@ class SmokeUser(FastHttpUser):
             _lost.add(play)
         return play.learn(prepared, answer, quote=False)
 
+    def remove(self, play: Play) -> None:
+        """Remove what a run of a journey has written."""
+        if play.finished:
+            play.undo_again()
+        play.abandon()
+        while play.left_something and not play.finished:
+            self.go_on(play)
+        if play in _lost:
+            self.sweep(play)
+
     def sweep(self, play: Play) -> None:
         """Remove what a run of a journey wrote although its answer was lost; the run's marker identifies its entries."""
         sweep, found = play.journey.sweep, []
@@ -263,6 +272,7 @@ class SmokeUser(FastHttpUser):
             removed = removed and not removing.undo_failed
         if removed:
             play.settle()
+            _lost.discard(play)
 
     def ask(self, prepared: Prepared, learn: Callable[[Answer | None], str | None]) -> int:
         """Send a request and return the answer's status, 0 without one; ``learn`` takes in the answer and returns what is wrong with it."""

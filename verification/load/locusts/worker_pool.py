@@ -22,9 +22,10 @@ import gevent
 from verification.load.locusts.results_file import failures, write
 from verification.load.locusts.timekeeping import Timekeeper
 from verification.load.locusts.users import MISSING_TOKENS, adopt, clear
+from verification.load.model import MOST_REMOVING_S
 
-# Users finish within Locust's --stop-timeout of 2 s, then delete for at most 2 s.
-_LAST_WORDS_S = 12.0
+# Users finish within Locust's --stop-timeout of 2 s, then delete.
+_LAST_WORDS_S = 10.0 + MOST_REMOVING_S
 # From the order to begin to the last worker's first user, on a machine under load.
 _BEGINNING_S = 15.0
 # The keys that the master sends to a worker; none of them is secret.
@@ -186,6 +187,5 @@ class Worker:
     def _report(self, **_: Any) -> None:
         """Report after the last user, and before Locust sends the last statistics."""
         if self._time.begun:
-            clear()
-            missing = {"missing_tokens": sorted(MISSING_TOKENS)}
-            self._runner.send_message(_WORKED, {"requests": self._requests, **missing, **self._time.figures})
+            more = {"left": clear(), "missing_tokens": sorted(MISSING_TOKENS)}
+            self._runner.send_message(_WORKED, {"requests": self._requests, **more, **self._time.figures})
