@@ -12,6 +12,7 @@ import httpx
 
 from plugins.described.checks import check
 from plugins.described.fixtures import Player, Side
+from plugins.described.refusals import Attempt, must_be_refused
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.expectations import show
 from verification.journeys.model import Journey, Service, Session, Step
@@ -135,8 +136,8 @@ def closed_without_credentials(player: Player, client: httpx.Client, journey: Jo
     """The request is refused without credentials, and with ones that no service issues."""
     with _until(player, client, journey, step) as (play, headers):
         for what, sent in _without(headers):
-            response = player.send(client, prepare(step, play.values, sent))
-            player.refused(response, f"{step.operation} {what}", *CLOSED)
+            attempt = Attempt(journey, step, play.values, sent)
+            must_be_refused(player, client, attempt, f"{step.operation} {what}", *CLOSED)
 
 
 def _without(headers: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -177,8 +178,8 @@ def private_to_its_user(player: Player, client: httpx.Client, journey: Journey, 
     """Another user does not get what belongs to the first."""
     with _until(player, client, journey, step) as (play, _):
         other = player.headers(client, journey, 1)
-        response = player.send(client, prepare(step, play.values, other))
-        player.refused(response, f"{step.operation} as another user", *NOT_FOUND)
+        attempt = Attempt(journey, step, play.values, other)
+        must_be_refused(player, client, attempt, f"{step.operation} as another user", *NOT_FOUND)
 
 
 @check("auth", "sign-out ends the session", _ended)

@@ -13,6 +13,7 @@ from plugins.described.checks import check
 from plugins.described.endpoints import journeys
 from plugins.described.fixtures import JourneyFailed, Player, Side
 from plugins.described.health import version_of
+from plugins.described.refusals import Attempt, must_be_refused
 from plugins.state import Release
 from verification.http.client import Received
 from verification.journeys.accounts import SmokeUser
@@ -216,10 +217,10 @@ def _first_protected(service: Service) -> Sequence[Subject]:
 @check("rehearsal", "refuses as it should through the front door", _first_protected)
 def refuses_through_the_front_door(player: Player, front_client: httpx.Client, journey: Journey, step: Step) -> None:
     """A request is not trusted because it comes through the front door."""
-    values = player.values(journey)
-    values.learn({name: "0" for one in journey.steps for name in one.capture})
-    response = player.send(front_client, prepare(step, values, {}))
-    player.refused(response, f"{step.operation} without credentials, for the live domain", *CLOSED)
+    invented = {name: "0" for one in journey.steps for name in one.capture}
+    attempt = Attempt(journey, step, player.values(journey), {}, invented)
+    what = f"{step.operation} without credentials, for the live domain"
+    must_be_refused(player, front_client, attempt, what, *CLOSED)
 
 
 # -- live --------------------------------------------------------------------------------------------------------------------

@@ -126,6 +126,12 @@ class Values:
         """Return the captured values, by name."""
         return self._captured
 
+    def with_captured(self, captured: Mapping[str, Any]) -> Values:
+        """Return the same values with other captured ones."""
+        made = Values(self._account, self._marker, captured)
+        made._uuid = self._uuid
+        return made
+
     def learn(self, captured: Mapping[str, Any]) -> None:
         """Add captured values."""
         self._captured.update(captured)
