@@ -26,8 +26,9 @@ from verification.journeys.model import Issuer, Service, Session
 from verification.journeys.placeholders import Values, provide_secrets, provided_secrets, secret_values
 from verification.journeys.sessions import account_of, credentials, sign_in_request, without_request
 from verification.journeys.tokens import claims_of
-from verification.latency.asking import Asker
-from verification.latency.plan import LatencyPlan
+from verification.latency import asking
+from verification.latency.asking import Asker, Unanswered
+from verification.latency.plan import Kind, LatencyPlan
 from verification.load.model import LoadFailed, LoadPlan
 from verification.load.run import run_load
 from verification.prober.config import ProberConfig
@@ -189,6 +190,46 @@ def test_latency_asks_with_a_token(servers: Servers, tmp_path: Path) -> None:
         assert asker.ask(operation, "fresh") is not None
     asker.clear()
     assert (servers.refused, len(servers.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize(("kinds", "times"), [(("kept", "fresh"), 1), (("fresh", "kept"), 3)])
+def test_latency_gets_another_token_after_a_401(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[Kind, Kind], times: int
+) -> None:
+    """The 401 itself is a failure, and the only one."""
+    monkeypatch.setattr(issuers, "PAUSE_S", 0.02)
+    monkeypatch.setattr(asking, "PAUSE_S", 0)
+    plan = LatencyPlan({"candidate": servers.url}, service_at(tmp_path, servers.token_url), CLIENT)
+    asker, operation = Asker(servers.url, plan, None), plan.operations["GET /ledger"]
+    asker.sign_in()
+    for number in range(1, times + 1):
+        servers.revoke()
+        with pytest.raises(Unanswered, match="401"):
+            asker.ask(operation, kinds[0])
+        assert [asker.ask(operation, kind) is not None for kind in kinds] == [True, True]
+        assert (servers.refused, len(servers.requests)) == (number, 1 + number)
+    asker.clear()
+
+
+@pytest.mark.parametrize("status", [500, 401])
+def test_latency_goes_on_if_no_other_token_is_issued(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(issuers, "PAUSE_S", 0.02)
+    monkeypatch.setattr(asking, "PAUSE_S", 0)
+    plan = LatencyPlan({"candidate": servers.url}, service_at(tmp_path, servers.token_url), CLIENT)
+    asker, operation = Asker(servers.url, plan, None), plan.operations["GET /ledger"]
+    asker.sign_in()
+    servers.revoke()
+    servers.status = status
+    for _ in range(3):
+        with pytest.raises(Unanswered, match="401"):
+            asker.ask(operation, "kept")
+    servers.status = 200
+    headers = asker._sessions["machine"].headers
+    wait_until(lambda: reads(servers, headers) == 200)
+    assert asker.ask(operation, "kept") is not None
+    asker.clear()
 
 
 def test_the_prober_renews_its_token(servers: Servers, tmp_path: Path) -> None:

@@ -239,6 +239,11 @@ class IssuedHeaders(Mapping[str, str]):
             self._lost = True
             self._changed.notify_all()
 
+    def wait_for_another(self, refused: str, within_s: float) -> None:
+        """Wait until the header has another token than ``refused``, or an attempt to fetch one failed, at most ``within_s``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self["Authorization"] != refused or self._problem is not None, within_s)
+
     def __getitem__(self, name: str) -> str:
         if name != "Authorization":
             raise KeyError(name)

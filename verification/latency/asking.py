@@ -13,7 +13,7 @@ from contextlib import suppress
 from verification.http.raw_http import Answer, Connection, TooLargeOnTheWire, WireTimeout
 from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import NotCaptured
-from verification.journeys.issuers import PAUSE_S, IssuedHeaders, TokenNotIssued
+from verification.journeys.issuers import PAUSE_S, TIMEOUT_S, IssuedHeaders, TokenNotIssued
 from verification.journeys.ledger import Ledger
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Session
@@ -50,7 +50,7 @@ class Asker:
         )
         self._kept = self._connect()
         self._sessions: dict[str, Credentials] = {}
-        self._refused: set[str] = set()  # sessions whose request was answered 401
+        self._refused: dict[str, str] = {}  # sessions whose request was answered 401, with its header Authorization
         self._renewed_at: dict[str, float] = {}  # the last attempt to sign in again, by session, in monotonic s
         self._extra: dict[str, deque[Credentials]] = {}  # sessions opened to be measured, and closed again
         self._plays: dict[str, Play] = {}
@@ -138,17 +138,21 @@ class Asker:
             raise Unanswered(str(problem)) from None
 
     def _renew(self, session: Session) -> None:
-        """Sign in again if a session ends soon or was refused, at most once in ``PAUSE_S``. Raises Unanswered."""
+        """Renew a session that ends soon or was refused, at most once in ``PAUSE_S``: sign in again, or wait for another token
+        of another host. Raises Unanswered."""
         found, now = self._sessions.get(session.name), time.monotonic()
         if found is None or not (found.is_ending or session.name in self._refused):
             return
         if now < self._renewed_at.get(session.name, float("-inf")) + PAUSE_S:
             return
         self._renewed_at[session.name] = now
+        if isinstance(found.headers, IssuedHeaders):
+            found.headers.wait_for_another(self._refused.pop(session.name, ""), PAUSE_S + TIMEOUT_S)
+            return
         if not self._kept.usable:
             self.reconnect()
         self._sessions[session.name] = self._signed_in(session)
-        self._refused.discard(session.name)
+        self._refused.pop(session.name, None)
 
     def _prepare(self, operation: Operation) -> Prepared | None:
         """Return the request; None if a request before it failed, or created nothing that this one could ask about."""
@@ -245,11 +249,19 @@ class Asker:
     def _take_in(self, play: Play, prepared: Prepared, answer: Answer | None) -> str | None:
         if answer is None and prepared.step.request.writes and prepared.step in play.journey.steps:
             self._lost.append(play)
-        session = self._plan.service.sessions.get(play.journey.session or "")
-        refused = answer is not None and answer.status == 401 and 401 not in prepared.expect.statuses
-        if refused and session is not None and session.sign_in is not None:
-            self._refused.add(session.name)
+        if answer is not None and answer.status == 401 and 401 not in prepared.expect.statuses:
+            self._note_refused(play.journey.session or "", prepared)
         return play.learn(prepared, answer, quote=False)
+
+    def _note_refused(self, name: str, prepared: Prepared) -> None:
+        """Note that a session was answered 401: ``_renew`` renews it before the next request; a token of another host is fetched at once."""
+        if (found := self._sessions.get(name)) is None:
+            return
+        issued = found.headers if isinstance(found.headers, IssuedHeaders) else None
+        if issued is not None or self._plan.service.sessions[name].sign_in is not None:
+            self._refused[name] = prepared.headers.get("Authorization", "")
+        if issued is not None:
+            issued.lost()
 
     def _quietly(self, prepared: Prepared) -> Answer | None:
         try:
