@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -34,7 +33,6 @@ from verification.http.cookies import ask_alone
 from verification.http.route import DIRECT, Route
 from verification.journeys import issuers
 from verification.journeys.accounts import SmokeUser
-from verification.journeys.issuers import RENEWED_AFTER
 from verification.journeys.ledger import Ledger
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
@@ -66,7 +64,7 @@ class Session:
         self._clients: dict[
             tuple[str, Route, float, bool, FrontDoorRequest | None, OnExchange | None], httpx.Client
         ] = {}
-        self._credentials: dict[tuple[str, Route, str, str], tuple[Credentials, float]] = {}
+        self._credentials: dict[tuple[str, Route, str, str], Credentials] = {}
         self._lock = threading.Lock()
         self._signing_in = threading.Lock()
 
@@ -227,12 +225,12 @@ class Session:
         route = client.route if isinstance(client, RecordingClient) else DIRECT
         key = (str(client.base_url), route, session.name, user.email)
         with self._signing_in:
-            found, ends_at = self._credentials.get(key, (None, 0.0))
+            found = self._credentials.get(key)
             # A token of another host renews itself, and this says whether it is still there.
-            if found is None or time.monotonic() >= ends_at or session.issued_elsewhere:
+            if found is None or found.is_ending or session.issued_elsewhere:
                 with slot():
                     found = self.new_credentials(client, session, user)
-                self._credentials[key] = found, time.monotonic() + RENEWED_AFTER * found.lasts_s
+                self._credentials[key] = found
             return found
 
     def new_credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:

@@ -9,21 +9,27 @@ from email.message import Message
 from http.client import HTTPMessage
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 
+from plugins.fixtures import Session as Deployment
+from plugins.recorder import Recorder
 from tests.verification.token_server import CLIENT, Servers, described
 from verification.declarative.service import load_service
 from verification.http.raw_http import Answer
 from verification.journeys import sessions
 from verification.journeys.model import Service
-from verification.journeys.sessions import Credentials
+from verification.journeys.placeholders import Values
+from verification.journeys.sessions import Credentials, account_of
 from verification.latency import asking
 from verification.latency.asking import Asker, Unanswered
 from verification.latency.plan import CANDIDATE, LatencyPlan, Operation
 from verification.load.model import LoadPlan
 from verification.load.run import run_load
+from verification.prober import session as prober_session
+from verification.prober.session import ProberSession
 
 OWN_TOKEN = described("/token")
 SIGN_IN = "sign_in: {request: POST /token, expect: {status: 200}, "
@@ -174,6 +180,42 @@ def test_when_a_session_is_ending(colour: Colour, lasts_s: float, ends_after_s: 
     assert not found.is_ending
     colour.now += 0.02
     assert found.is_ending == (ends_after_s is not None)
+
+
+@pytest.mark.parametrize("lasts_s", [300, 10, 0.1, float("inf")])
+@pytest.mark.parametrize("user", ["the checks", "the prober"])
+def test_checks_and_prober_sign_in_again_when_a_session_is_ending(
+    colour: Colour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str, lasts_s: float
+) -> None:
+    """At the same time as the latency gate and the load, so at most once in a second."""
+    monkeypatch.setattr(prober_session, "time", SimpleNamespace(monotonic=lambda: colour.now))
+    session = service_of(tmp_path, KINDS["bearer"]).sessions["machine"]
+    colour.lifetime_s = None if lasts_s == float("inf") else lasts_s
+    times: list[float] = []
+    opened = Credentials(lasts_s=lasts_s)
+    checks, client = Deployment(cast("pytest.Config", None), Recorder()), httpx.Client(base_url="http://x")
+    prober = ProberSession(session, Values(account_of(CLIENT), "a marker"), 0)
+
+    def sign_in() -> Credentials:
+        nonlocal opened
+        times.append(colour.now)
+        opened = Credentials(lasts_s=lasts_s)
+        return opened
+
+    monkeypatch.setattr(checks, "new_credentials", lambda *_: sign_in())
+    for _ in range(5000):
+        expected = not times or opened.is_ending
+        count = len(times)
+        if user == "the checks":
+            checks.credentials(client, session, CLIENT)
+        elif (asked := prober.due()) is not None:
+            sign_in()
+            answer = colour.answer(asked.method, asked.path, dict(asked.headers), asked.body)
+            assert prober.learn(asked, answer) is None
+        assert (len(times) > count) == expected
+        colour.now += 0.0625
+    client.close()
+    assert len(times) == {300: 2, 10: 40, 0.1: 313}.get(lasts_s, 1)
 
 
 def test_the_load_signs_in_again_before_a_session_ends(tmp_path: Path) -> None:

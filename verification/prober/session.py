@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 
 from verification.journeys.expectations import Answer
-from verification.journeys.issuers import RENEWED_AFTER, IssuedHeaders
+from verification.journeys.issuers import IssuedHeaders
 from verification.journeys.model import Session
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Prepared
 from verification.journeys.sessions import (
+    Credentials,
     NotSignedIn,
     credentials,
     issued_headers,
@@ -27,13 +28,12 @@ class ProberSession:
         self._session = session
         self._values = values
         self._pause_s = pause_s
-        self._headers: Mapping[str, str] | None = None
+        self._opened: Credentials | None = None
         if session.sign_in is None:
             # Not `without_request` for a token of another host: it would wait for that host.
-            self._headers = issued_headers(session, values) or without_request(session, values).headers
+            self._opened = Credentials(issued_headers(session, values) or without_request(session, values).headers)
         self._signing_in = False
         self._not_before = 0.0
-        self._renew_at = float("inf")
 
     @property
     def headers(self) -> Mapping[str, str] | None:
@@ -41,14 +41,14 @@ class ProberSession:
 
         If another host issues the token, it is also None while there is no valid one: that is no fault of the service.
         """
-        if isinstance(self._headers, IssuedHeaders) and self._headers.token is None:
-            return None
-        return self._headers
+        headers = None if self._opened is None else self._opened.headers
+        return None if isinstance(headers, IssuedHeaders) and headers.token is None else headers
 
     def due(self) -> Prepared | None:
         """Return the request that signs in if it is time for it; its answer goes to ``learn``."""
-        now = time.monotonic()
-        if self._signing_in or now < self._not_before or (self._headers is not None and now < self._renew_at):
+        if self._signing_in or time.monotonic() < self._not_before:
+            return None
+        if self._opened is not None and not self._opened.is_ending:
             return None
         return self.sign_in()
 
@@ -65,16 +65,14 @@ class ProberSession:
         if answer is None:
             return None
         try:
-            found = credentials(self._session, prepared, answer)
+            self._opened = credentials(self._session, prepared, answer)
         except NotSignedIn as error:
             return error.problem
-        self._headers = found.headers
-        self._renew_at = time.monotonic() + RENEWED_AFTER * found.lasts_s
         return None
 
     def lost(self, headers: Mapping[str, str]) -> None:
         """Note that a request with these headers was answered 401: sign in again, unless the session has been renewed since."""
         if isinstance(headers, IssuedHeaders):
             headers.lost()
-        elif self._session.sign_in is not None and headers is self._headers:
-            self._headers = None
+        elif self._session.sign_in is not None and self._opened is not None and headers is self._opened.headers:
+            self._opened = None
