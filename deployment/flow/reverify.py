@@ -153,9 +153,7 @@ def reverify(
         )
     # Another release must not be scaled up, so this check comes first.
     require_as_verified(plan, ports.platform.describe(plan.target), verified.candidate)
-    candidate = require_as_verified(
-        plan, _wait_until_full_size(plan, limits, ports, verified.holder), verified.candidate
-    )
+    candidate = _wait_until_full_size(plan, limits, ports, verified)
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or plan.version not in (None, answer.version):
             raise StepFailed(
@@ -169,32 +167,30 @@ def reverify(
         raise StepFailed(f"a rollback would be impossible: {previous.colour} is {service.status} on {service.digest}")
 
 
-def smaller(ports: Ports, holder: Holder, colour: Colour) -> str | None:
-    """Scale a colour up to the other one's size; return which instances it lacks, None if all of them are healthy.
+def grow(ports: Ports, holder: Holder, colour: Colour) -> tuple[Service, str | None]:
+    """Scale a colour up to the other one's size; return its state and which instances it lacks, None if all are healthy.
 
-    Call it again while it lacks some: autoscaling may shrink a colour without requests at any time. Raises LeaseLost or
-    CloudError.
+    Call it again while it lacks some: autoscaling may shrink a colour without requests at any time, and the other one may
+    grow. Raises LeaseLost or CloudError.
     """
     ports.lease.check(holder)  # this process may have been suspended, and scaling may start instances
     ports.platform.scale(colour)
     service = ports.platform.describe(colour)
-    return service.unhealthy or (None if service.running else f"{colour} is {service.status}")
+    return service, service.unhealthy or (None if service.running else f"{colour} is {service.status}")
 
 
-def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports, holder: Holder) -> Service:
-    """Wait until the candidate is as large as the live colour and all its instances are healthy; return it.
+def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports, verified: Verified) -> Service:
+    """Wait until the candidate is as large as the live colour and all its instances are healthy; return its state.
 
-    Since the candidate started, the live colour may have grown, and the candidate, which gets no requests, may have
-    shrunk. Raises LeaseLost or StepFailed.
+    Raises LeaseLost, or StepFailed, also if it is not what was verified any more.
     """
-    ports.lease.check(holder)  # this process may have been suspended, and scaling may start instances
-    ports.platform.scale(plan.target)
     last = [""]
 
     def attempt() -> Service | None:
-        service = ports.platform.describe(plan.target)
-        last[0] = service.unhealthy or ""
-        return None if service.unhealthy and service.running else service
+        service, missing = grow(ports, verified.holder, plan.target)
+        require_as_verified(plan, service, verified.candidate)  # another release must not be scaled up
+        last[0] = missing or ""
+        return None if missing else service
 
     return poll(
         ports.clock,

@@ -20,7 +20,7 @@ from deployment.errors import (
     first_line,
 )
 from deployment.evidence.journal import Journal
-from deployment.flow.reverify import SECOND_TRY_AFTER_S, smaller
+from deployment.flow.reverify import SECOND_TRY_AFTER_S, grow
 from deployment.flow.steps import Steps
 from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
@@ -160,7 +160,7 @@ def make_room(
 
     def attempt() -> bool | None:
         try:
-            missing = smaller(ports, holder, previous.colour)
+            _, missing = grow(ports, holder, previous.colour)
         except CloudDenied as error:  # another try will not help
             last[0] = first_line(error)
             return False
@@ -314,7 +314,7 @@ class _Hold:
             return None
         waited = self._ports.clock.monotonic() - self._began
         try:
-            missing = smaller(self._ports, holder, self._back)
+            _, missing = grow(self._ports, holder, self._back)
         except CloudError as error:  # also without the right to scale: autoscaling may do it, now that there is traffic
             missing = first_line(error)
         if missing is not None and waited < self._longest_s:

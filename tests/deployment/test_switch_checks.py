@@ -7,7 +7,7 @@ import pytest
 from deployment.errors import CloudUnreachable, StepFailed
 from deployment.model import Reason
 from deployment.phases import Phase
-from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.fakes import BLUE, GREEN, OLD
 from tests.deployment.harness import GATES, Deployment
 
 
@@ -29,6 +29,49 @@ def test_candidate_is_scaled_before_the_switch(one: Deployment) -> None:
     names = one.cloud.names()
     assert names.index("scale") < names.index("set")
     assert one.cloud.clock.elapsed > 300
+
+
+@pytest.mark.parametrize("change", ["the candidate shrinks", "the live colour grows"])
+def test_candidate_is_scaled_until_it_is_large_enough(one: Deployment, change: str) -> None:
+    """Its size may change while the machine waits for its instances, so one call is not enough."""
+    one.to_verified()
+    candidate, live = one.cloud.sides[GREEN], one.cloud.sides[BLUE]
+    candidate.wanted = live.wanted = 4
+    changes = iter(range(2))
+
+    def looked() -> None:
+        if next(changes, None) is not None:
+            if change == "the candidate shrinks":
+                candidate.wanted = 2
+            else:
+                live.wanted = 8
+        candidate.unhealthy = f"{candidate.wanted} of {live.wanted}" if candidate.wanted < live.wanted else None
+
+    one.cloud.hooks["describe"] = looked
+    one.machine.promote(GATES)
+    names = one.cloud.names()
+    assert candidate.wanted == live.wanted
+    assert names[: names.index("set")].count("scale") > 1
+
+
+@pytest.mark.parametrize("change", ["image", "configuration"])
+def test_another_candidate_is_not_waited_for(one: Deployment, change: str) -> None:
+    """A release that somebody else puts there while the machine waits is scaled once at most."""
+    one.to_verified()
+    side = one.cloud.sides[GREEN]
+    side.unhealthy = "3 of 4 targets are healthy"
+
+    def replaced() -> None:
+        if one.cloud.clock.elapsed > 20 and change == "image":
+            side.image = OLD
+        elif one.cloud.clock.elapsed > 20:
+            side.configuration = "changed since"
+
+    one.cloud.hooks["scale"] = replaced
+    with pytest.raises(StepFailed, match="verified"):
+        one.machine.promote(GATES)
+    assert one.cloud.clock.elapsed < 40
+    assert "set" not in one.cloud.names()
 
 
 def test_switch_waits_for_the_replacement_of_an_instance(one: Deployment) -> None:
