@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,14 +19,19 @@ import jsonschema
 
 from deployment.errors import Refused
 from deployment.model import Colour
+from deployment.preflight.terraform_parts import (
+    SERVICE_TYPE,
+    LiveService,
+    belongs_to,
+    is_data_source,
+    owned_by,
+    texts_of,
+)
 
 SCHEMA_FILE = Path(__file__).with_name("terraform_plan.schema.json")
-IDLE_ACTIONS = frozenset({"no-op", "read"})
 MOST_SHOWN = 8
 CLOCK_TOLERANCE_S = 300
 """A plan may seem to be so many seconds younger than now: the clock of another machine made it."""
-SERVICE_TYPE = re.compile(r"(ecs|app_?runner).*service\Z")
-"""The types of resources that may be a colour's service, of every provider: aws_ecs_service, aws_apprunner_service."""
 CONTENTS = frozenset({"planned_values", "prior_state", "configuration", "variables"})
 """The parts that Terraform writes into every plan; a plan that has them has the root module's resources, too."""
 MAKE_ONE = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
@@ -127,7 +131,7 @@ def objections(
         lines.append(f"the plan is {age.total_seconds():.0f} s old, the limit is {max_age_s:g} s")
     if -age > timedelta(seconds=CLOCK_TOLERANCE_S):
         lines.append(f"the plan was made {-age.total_seconds():.0f} s in the future: check the clocks")
-    changes = list(_changes(plan, idle))
+    changes = list(_changes(plan, idle, _live(plan, owner)))
     lines += changes[:MOST_SHOWN]
     if len(changes) > MOST_SHOWN:
         lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
@@ -161,19 +165,25 @@ def _is_service(change: Mapping[str, Any], owner: Owner) -> bool:
     return places <= {(owner.region, owner.account)}
 
 
-def _changes(plan: Mapping[str, Any], idle: Colour) -> Iterator[str]:
-    """Return a line for each change of anything but the idle colour."""
+def _live(plan: Mapping[str, Any], owner: Owner | None) -> LiveService | None:
+    """Return the live colour's service as the plan shows it; None if the settings name no service."""
+    if owner is None or owner.service is None:
+        return None
+    states = (one["change"].get("before") for one in _managed(plan) if _is_service(one, owner))
+    return LiveService(owner.service, frozenset(text for state in states for text in texts_of(state)))
+
+
+def _changes(plan: Mapping[str, Any], idle: Colour, live: LiveService | None) -> Iterator[str]:
+    """Yield a line for each change of anything but the idle colour."""
     for change in plan.get("resource_changes", ()):
-        address, what = change["address"], change["change"]
-        actions = [one for one in what["actions"] if one not in IDLE_ACTIONS]
-        actions += ["import"] if what.get("importing") is not None else []
-        if what["actions"] == ["no-op"] and what.get("before") != what.get("after"):
-            actions.append("no-op, although its values differ before and after")
-        # A resource that moves to an address of the idle colour may be the live one.
-        addresses = [address, *([change["previous_address"]] if "previous_address" in change else [])]
-        actions += [f"moved from {one}" for one in addresses[1:]]
-        if actions and not all(belongs_to(one, idle) for one in addresses):
-            yield f"{address}: {', '.join(actions)}"
+        if happens := list(_happens(change)):
+            line = f"{change['address']}: {', '.join(happens)}"
+            if live is not None and live.includes(change):
+                yield f"{line} (this is the live colour's service {live.name}, or a part of it)"
+            # A resource that moves to an address of the idle colour may be the live one.
+            elif not all(owned_by(change, one, idle) for one in _addresses(change)):
+                named = all(belongs_to(one, idle) for one in _addresses(change))
+                yield line + f" (a resource of this type at this address is not {idle}'s alone)" * named
     for deferred in plan.get("deferred_changes", ()):
         yield f"{deferred['resource_change']['address']}: deferred, so its changes are unknown"
     for invocation in plan.get("action_invocations", ()):
@@ -182,13 +192,40 @@ def _changes(plan: Mapping[str, Any], idle: Colour) -> Iterator[str]:
         yield "actions are deferred, so their effects are unknown"
 
 
-def belongs_to(address: str, colour: Colour) -> bool:
-    """Return whether a resource's address names this colour and not the other: ``module.app_runner["green"].aws_…``.
+def _addresses(change: Mapping[str, Any]) -> Sequence[str]:
+    """Return the resource's address, and the one that it moves from if it moves."""
+    return [change["address"], *([change["previous_address"]] if "previous_address" in change else [])]
 
-    The term blue_green, as in ``module.blue_green.aws_…``, names neither.
-    """
-    words = set(re.split(r"[^A-Za-z0-9]+", re.sub(r"(?<![a-z0-9])blue[-_]?green(?![a-z0-9])", "", address.lower())))
-    return colour.value in words and colour.other.value not in words
+
+def _happens(change: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each thing that a plan does to a resource; nothing if it leaves the resource as it is."""
+    what = change["change"]
+    if what["actions"] == ["no-op"]:
+        if what.get("before") != what.get("after"):
+            yield "no-op, although its values differ before and after"
+        elif _any_true(what.get("after_unknown")):
+            yield "no-op, although some of its values are unknown"
+    elif what["actions"] != ["read"]:
+        yield from what["actions"]
+    elif not is_data_source(change):
+        yield "read, although it is no data source"
+    if what.get("importing") is not None:
+        yield "import"
+    yield from (f"moved from {one}" for one in _addresses(change)[1:])
+
+
+def _any_true(marks: Any) -> bool:
+    """Return whether a value of after_unknown marks anything as unknown."""
+    rest = [marks]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, Mapping):
+            rest += one.values()
+        elif isinstance(one, list):
+            rest += one
+        elif one is not None and one is not False:
+            return True
+    return False
 
 
 def _parse(path: Path) -> Any:

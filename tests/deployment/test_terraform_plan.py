@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from deployment.errors import Refused
-from deployment.preflight.terraform_plan import Owner, belongs_to, load, objections
+from deployment.preflight.terraform_parts import belongs_to
+from deployment.preflight.terraform_plan import Owner, load, objections
 from tests.deployment.fakes import GREEN
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

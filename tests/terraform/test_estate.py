@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import estate_cost
+from deployment.model import Colour
+from deployment.preflight.terraform_parts import belongs_to, owned_by
 from deployment.settings import SCHEMA_FILE, load
 from infrastructure.aws.ecs.requests import register_request
 from infrastructure.estate import aws_estate
@@ -84,6 +86,21 @@ def test_colours_differ_only_in_their_names(estate: Estate) -> None:
     blue, green = (dict(of_colour(estate, colour)) for colour in COLOURS)
     assert len(blue) >= 6
     assert blue == green
+
+
+def test_a_clean_plan_may_change_what_a_colour_runs_and_nothing_that_routes(estate: Estate) -> None:
+    """``--require-clean-plan`` accepts changes of the idle colour's own resources; routes with its name are not among them."""
+    named = {one for one in estate.planned if belongs_to(one, Colour.GREEN)}
+    owned = {one for one in named if owned_by({"address": one, "change": {}}, one, Colour.GREEN)}
+    kinds = {kind_of(one) for one in named - owned}
+    assert {one for one in estate.planned if "ecs_service[" in one or "app_runner[" in one} & named <= owned
+    assert {kind_of(one) for one in owned} >= {"aws_cloudwatch_composite_alarm"}
+    routes = {"alb": {"aws_lb_listener_rule"}, "route53": {"aws_lb_listener_rule", "aws_route53_record"}}
+    assert routes.get(estate.router, set()) <= kinds
+    owned_kinds = {kind_of(one) for one in owned}
+    assert not [
+        one for one in owned_kinds if "listener" in one or "record" in one or "cloudfront" in one or one == "aws_lb"
+    ]
 
 
 def test_only_the_front_door_is_public(estate: Estate) -> None:
