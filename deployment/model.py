@@ -27,7 +27,8 @@ class Image:
     ``version`` is the manifest's annotation ``org.opencontainers.image.version``: the running release must report it.
     ``uri`` is what a platform pulls: ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:…``. ``irreversible``:
     the release declares that no older one can work on the database once its migration has run. ``committed_at``: the time of
-    its commit (ISO 8601 with an offset) if its registry knows it; it is no part of the identity.
+    its commit (ISO 8601 with an offset) if its registry knows it. ``migration``: what the image declares about its
+    migration, ``reversible`` or ``irreversible``; None if it declares nothing. Neither is a part of the identity.
     """
 
     repository: str
@@ -37,6 +38,7 @@ class Image:
     uri: str
     irreversible: bool = False
     committed_at: str | None = field(default=None, compare=False)
+    migration: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

@@ -127,6 +127,10 @@ class Owner:
         return cls(holder.host, holder.pid, holder.process_started, holder.process_identity)
 
 
+BESIDE_THE_IMAGE = ("committed_at", "migration")
+"""The fields of an image that a record keeps beside it, because earlier versions refuse unknown fields of an image."""
+
+
 @dataclass(frozen=True)
 class DeploymentRecord:
     """The deployment as the lease item stores it: enough to recover it from another machine with an empty disk.
@@ -158,8 +162,8 @@ class DeploymentRecord:
         own["previous"] = _stored(self.previous) if self.previous else None
         image, reason = self.plan.image, str(self.reason) if self.reason else None
         plan = asdict(self.plan) | {"image": _image(image), "started_at": self.plan.started_at.isoformat()}
-        committed = {"committed_at": image.committed_at} if image.committed_at else {}
-        return json.dumps(plan | asdict(self.owner) | own | {"reason": reason} | committed)
+        beside = {name: value for name in BESIDE_THE_IMAGE if (value := getattr(image, name))}
+        return json.dumps(plan | asdict(self.owner) | own | {"reason": reason} | beside)
 
     @staticmethod
     def load(text: str) -> DeploymentRecord:
@@ -170,7 +174,7 @@ class DeploymentRecord:
                 raw["deployment_id"],
                 raw["environment"],
                 Colour(raw["target"]),
-                Image(**raw["image"], committed_at=raw.get("committed_at")),
+                Image(**raw["image"], committed_at=raw.get("committed_at"), migration=raw.get("migration")),
                 raw["actor"],
                 datetime.fromisoformat(raw["started_at"]),
             ),
@@ -193,8 +197,8 @@ def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    """Return the JSON form of an image, which every version can read: without the time of its commit."""
-    return {name: value for name, value in asdict(image).items() if name != "committed_at"}
+    """Return the JSON form of an image, which every version can read: without the fields that later versions added."""
+    return {name: value for name, value in asdict(image).items() if name not in BESIDE_THE_IMAGE}
 
 
 def _stored(live: LiveSnapshot) -> dict[str, Any]:

@@ -6,14 +6,20 @@ A change of a text needs a new version of the schema; ``checklist_v1`` keeps the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from deployment.evidence import checklist_v1
 from deployment.evidence.journal import Record, last_data, last_gates
-from deployment.evidence.opening import FIRST_CHECKLIST_TEXTS, FIRST_SCHEMA, checklist_texts_of, schema_of
+from deployment.evidence.opening import (
+    FIRST_CHECKLIST_TEXTS,
+    FIRST_SCHEMA,
+    SECOND_CHECKLIST_TEXTS,
+    checklist_texts_of,
+    schema_of,
+)
 from deployment.phases import Phase
 
 Finding = tuple["State", str]
@@ -98,9 +104,7 @@ def _prove_all(proofs: Sequence[str], records: Sequence[Record]) -> Finding:
 def _prove(proof: str, records: Sequence[Record]) -> Finding:
     """Return the state and the evidence of one proof."""
     kind, _, name = proof.partition(" ")
-    return {"preflight": _preflight, "gate": _gate, "step": _step, "watched": _watched, "notified": _notified}[kind](
-        name, records
-    )
+    return PROOFS[kind](name, records)
 
 
 def _preflight(name: str, records: Sequence[Record]) -> Finding:
@@ -159,7 +163,26 @@ def _span(seconds: float) -> str:
     )
 
 
+def _reversible(_: str, records: Sequence[Record]) -> Finding:
+    """Return open if the migration is irreversible. A person can then attest another plan, such as the restore of a backup."""
+    if all(record.kind != "irreversible" for record in records):
+        return State.PROVEN, "the image declares no irreversible migration"
+    reason = last_data(records, "irreversible").get("reason")
+    return State.OPEN, f"no rollback is possible after the switch: the migration is irreversible (allowed: {reason})"
+
+
+def _migration(_: str, records: Sequence[Record]) -> Finding:
+    declared = last_data(records, "planned").get("migration")
+    if declared is None:
+        return State.OPEN, "the image does not declare a migration, so the run does not know whether it tested one"
+    return State.PROVEN, f"the image declares its migration {declared}"
+
+
 def _notified(_: str, records: Sequence[Record]) -> Finding:
+    if checklist_texts_of(records) > SECOND_CHECKLIST_TEXTS:
+        missing = _missing_messages(records)
+        if missing is not None:
+            return missing
     notified = [str(record.data["event"]) for record in records if record.kind == "notified"]
     if notified:
         return State.PROVEN, f"the team was notified: {', '.join(notified)}"
@@ -170,3 +193,31 @@ def _notified(_: str, records: Sequence[Record]) -> Finding:
     if checklist_texts_of(records) > FIRST_CHECKLIST_TEXTS and phases <= WITHOUT_MESSAGE:
         return State.OPEN, "the team was not notified: the run ended before its first message"
     return State.OPEN, "the team was not notified: the environment has no notifications_topic"
+
+
+def _missing_messages(records: Sequence[Record]) -> Finding | None:
+    """Return the messages that did not reach the team; None if each did. A message that was sent again counts as it ended."""
+    ends = {
+        str(record.data["event"]): record
+        for record in records
+        if record.kind in ("notifying", "notified", "not_notified")
+    }
+    failed = [f"{event}: {one.data['error']}" for event, one in ends.items() if one.kind == "not_notified"]
+    if failed:
+        return State.FAILED, f"the team was not notified: {'; '.join(failed)}"
+    unknown = [event for event, one in ends.items() if one.kind == "notifying"]
+    return (
+        (State.OPEN, f"the run does not know whether the team was notified: {', '.join(unknown)}") if unknown else None
+    )
+
+
+PROOFS: Mapping[str, Callable[[str, Sequence[Record]], Finding]] = {
+    "preflight": _preflight,
+    "gate": _gate,
+    "step": _step,
+    "watched": _watched,
+    "notified": _notified,
+    "reversible": _reversible,
+    "migration": _migration,
+}
+"""The kinds of proofs: each function takes the name after the kind and the journal."""

@@ -20,7 +20,7 @@ from deployment.project import framework_version
 
 FIRST_SCHEMA, SCHEMA_VERSION = 1, 2
 FIRST_STATEMENT, SECOND_STATEMENT, THIRD_STATEMENT = 1, 2, 3
-FIRST_CHECKLIST_TEXTS, CHECKLIST_TEXTS = 1, 2
+FIRST_CHECKLIST_TEXTS, SECOND_CHECKLIST_TEXTS, CHECKLIST_TEXTS = 1, 2, 3
 
 
 JOURNAL_ONLY = ("retire", "unlock")
@@ -95,5 +95,6 @@ def plan_release(
     ``known`` gives ``digest`` or ``version`` as the caller observed them; they take precedence over the image's.
     """
     observed = {"digest": image and image.digest, "version": image and image.version} | dict(known or {})
-    committed = {"committed_at": image.committed_at} if image is not None and image.committed_at else {}
-    journal.append("planned", target=target, image=image and image.name, **observed, **committed, by=by, **more)
+    declared = {"committed_at": image.committed_at, "migration": image.migration} if image is not None else {}
+    declared = {name: value for name, value in declared.items() if value}
+    journal.append("planned", target=target, image=image and image.name, **observed, **declared, by=by, **more)

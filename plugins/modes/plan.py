@@ -139,7 +139,7 @@ class PlanMode:
             items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
         before = attestations.recorded(environment.ports.lease, image.digest) if environment is not None else {}
-        listed = self._checklist(settings, items, before)
+        listed = self._checklist(settings, image, items, before)
         return [
             *_steps(settings, image, target, admission, _Exceptions(self._options.allow_unhealthy_live, tuple(waived))),
             "",
@@ -150,7 +150,9 @@ class PlanMode:
             *_gates(settings, checks, absent),
         ]
 
-    def _checklist(self, settings: Settings, items: Sequence[Item], before: Mapping[str, Attestation]) -> list[str]:
+    def _checklist(
+        self, settings: Settings, image: Image, items: Sequence[Item], before: Mapping[str, Attestation]
+    ) -> list[str]:
         """Return the checklist before the run, with the refusal if open items cause one."""
         entries = checklist.load(settings.project.checklist_file)
         attested = {**before, **checklist.parse(self._options.attest, entries)}
@@ -159,6 +161,7 @@ class PlanMode:
             "opened": written_by(),
             "checklist": checklist.as_data(entries, attested, mode),
             "preflight": {"items": preflight.as_reports(items)},
+            **({"irreversible": {"reason": self._options.allow_irreversible}} if image.irreversible else {}),
         }
         records = [Record(0, "", "", kind, data, "", "") for kind, data in projected.items()]
         lines = [f"  checklist ({mode}), before the run:"]

@@ -157,8 +157,10 @@ def test_irreversible_migration_is_read(
         entry = {"mediaType": MANIFEST, "digest": digest, "size": 1, "platform": LINUX}
         digest = repository.push("1.2.0", "1.2.0", INDEX, manifests=[entry])
     image = repository.registry.resolve("1.2.0")
-    assert image.irreversible is irreversible
-    assert repository.registry.find(digest) == image
+    assert (image.irreversible, image.migration) == (irreversible, annotation)
+    found = repository.registry.find(digest)
+    assert found == image
+    assert found.migration == annotation
 
 
 def test_unknown_migration_annotation_is_refused(repository: Repository) -> None:

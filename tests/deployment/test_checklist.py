@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import evaluate
 from deployment.evidence.journal import Record
-from deployment.evidence.opening import written_by
+from deployment.evidence.opening import plan_release, written_by
 from deployment.preflight.checklist import PHASES, Entry, as_data, demand, load, parse
 from deployment.preflight.preflight import PreflightPorts, Proposal, run_preflight
 from deployment.settings import DeploymentLimits
@@ -255,6 +256,8 @@ def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
         "preflight": items,
         "notified": {""},
         "watched": {"30m"},
+        "reversible": {""},
+        "migration": {""},
     }
     proofs = [proof.partition(" ") for entry in load(FILE) for proof in (*entry.proof, *entry.measured)]
     assert [f"{kind} {name}" for kind, _, name in proofs if name not in known[kind]] == []
@@ -271,3 +274,91 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     file = tmp_path / "checklist.toml"
     file.write_text(FILE.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert load(file) == load(FILE)
+
+
+SENT = ("notified", {"event": "started"})
+UNSENT = ("not_notified", {"event": "rolled_back", "error": "the topic is gone"})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([SENT], ("proven", "the team was notified: started")),
+        ([SENT, UNSENT], ("failed", "the team was not notified: rolled_back: the topic is gone")),
+        ([UNSENT, SENT], ("failed", "the team was not notified: rolled_back: the topic is gone")),
+        (
+            [SENT, UNSENT, ("notified", {"event": "rolled_back"})],
+            ("proven", "the team was notified: started, rolled_back"),
+        ),
+        (
+            [SENT, ("notifying", {"event": "promoted"})],
+            ("open", "the run does not know whether the team was notified: promoted"),
+        ),
+        (
+            [("not_notified", {"event": "started", "error": "slow"}), UNSENT],
+            ("failed", "the team was not notified: started: slow; rolled_back: the topic is gone"),
+        ),
+    ],
+)
+def test_team_was_notified_only_if_it_got_every_message(
+    lines: list[tuple[str, dict[str, Any]]], expected: tuple[str, str]
+) -> None:
+    [entry] = [one for one in load(FILE) if one.item == "Team notified"]
+    notifying = [("notifying", {"event": data["event"]}) for kind, data in lines if kind != "notifying"]
+    assert outcome(entry, *notifying, *lines) == expected
+    # Journals of earlier versions say what they said then.
+    old = ("opened", {"schema_version": 2, "checklist_texts": 2})
+    if SENT in lines:
+        assert outcome(entry, old, *lines)[0] == "proven"
+
+
+LIVE_AND_ROUTES = ("preflight", {"items": [{"name": one, "outcome": "ok", "found": "f"} for one in ("routes", "live")]})
+
+
+def test_irreversible_release_has_no_rollback_plan_that_the_run_proves() -> None:
+    [entry] = [one for one in load(FILE) if one.item == "Rollback plan ready"]
+    assert outcome(entry, LIVE_AND_ROUTES)[0] == "proven"
+    one_way = ("irreversible", {"reason": "the backup is of 14:00", "by": "jane"})
+    state, evidence = outcome(entry, LIVE_AND_ROUTES, one_way)
+    why = "no rollback is possible after the switch: the migration is irreversible (allowed: the backup is of 14:00)"
+    assert (state, evidence) == ("open", why)
+    with pytest.raises(Refused, match="the migration is irreversible"):
+        demand(only(entry, LIVE_AND_ROUTES, one_way))
+    demand(only(entry, LIVE_AND_ROUTES, one_way, attest=["rollback-plan=jane/restore the backup, runbook 7"]))
+
+
+MIGRATED = ("planned", {"migration": "reversible"})
+GATES = ("database", "bystander", "continuity")
+
+
+def gates(**other: str) -> tuple[str, dict[str, Any]]:
+    found = dict.fromkeys(GATES, "passed") | other
+    return "gates", {"gates": [{"name": name, "outcome": one, "checks": 5, "failed": 0} for name, one in found.items()]}
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected", "word"),
+    [
+        ([MIGRATED, step("provision", "passed"), gates()], "proven", "the image declares its migration reversible"),
+        ([step("provision", "passed"), gates()], "open", "the image does not declare a migration"),
+        ([("planned", {}), step("provision", "passed"), gates()], "open", "the image does not declare a migration"),
+        ([MIGRATED, step("provision", "passed"), gates(database="absent")], "open", "gate database is absent"),
+        ([MIGRATED, step("provision", "passed"), gates(database="not_run")], "open", "gate database did not run"),
+        ([MIGRATED, step("provision", "failed"), gates()], "failed", "step provision"),
+        ([MIGRATED, step("provision", "passed"), gates(continuity="failed")], "failed", "gate continuity"),
+    ],
+)
+def test_migration_is_tested_only_if_there_is_one(
+    lines: list[tuple[str, dict[str, Any]]], expected: str, word: str
+) -> None:
+    [entry] = [one for one in load(FILE) if one.item == "Database migrations tested"]
+    state, evidence = outcome(entry, *lines)
+    assert state == expected
+    assert word in evidence
+
+
+@pytest.mark.parametrize("migration", ["reversible", "irreversible", None])
+def test_journal_names_the_migration_that_the_image_declares(tmp_path: Path, migration: str | None) -> None:
+    journal = Deployment(tmp_path).journal
+    plan_release(journal, GREEN, replace(NEW, migration=migration), "jane")
+    assert journal.records()[-1].data.get("migration") == migration

@@ -334,15 +334,19 @@ def test_time_of_the_commit_goes_from_the_image_to_the_report_and_the_history(
 
 def test_time_of_the_commit_survives_the_lock_and_leaves_promotions_as_they_were() -> None:
     """Versions that do not know it can still read both."""
-    image = Image("api", "1.1.0", "sha256:b", "1.1.0", "uri", committed_at="2026-11-28T10:00:00+00:00")
+    image = Image(
+        "api", "1.1.0", "sha256:b", "1.1.0", "uri", committed_at="2026-11-28T10:00:00+00:00", migration="reversible"
+    )
     plan = Plan("run-1", "test", Colour.GREEN, image, "arn:operator", datetime(2026, 11, 29, tzinfo=UTC))
     record = DeploymentRecord(plan, Owner("host", 1, 0.0), Phase.BAKING, "2026-11-29T00:00:00+00:00", None, None)
     text = record.dump()
-    assert "committed_at" not in json.loads(text)["image"]
-    assert DeploymentRecord.load(text).plan.image.committed_at == image.committed_at
+    assert not {"committed_at", "migration"} & json.loads(text)["image"].keys()
+    loaded = DeploymentRecord.load(text).plan.image
+    assert (loaded.committed_at, loaded.migration) == (image.committed_at, "reversible")
     live = LiveSnapshot(Colour.BLUE, None, None, None, None, 1)
     promotion = Promotion("run-1", Colour.GREEN, image, 2, live, "2026-11-29T00:00:00+00:00")
     assert "committed_at" not in promotion.dump()
+    assert "migration" not in promotion.dump()
     assert Promotion.load(promotion.dump()) == promotion
 
 

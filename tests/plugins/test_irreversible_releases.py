@@ -55,6 +55,8 @@ def test_promoted_with_the_option_and_recorded(one_way: Project) -> None:
     assert run.result == PROMOTED, run.output
     records = [record for record in run.journal if record["kind"] == "irreversible"]
     assert [record["reason"] for record in records] == ["the backup is of 14:00"]
+    [item] = [one for one in run.report["checklist"] if one["name"] == "rollback-plan"]
+    assert item["outcome"] == "open"
 
 
 def test_failure_before_the_switch_is_still_rejected(one_way: Project) -> None:
@@ -66,3 +68,4 @@ def test_plan_shows_what_a_failure_does(one_way: Project) -> None:
     run = one_way.run("--plan", "--allow-irreversible=known")
     assert run.code == 0, run.output
     assert "freeze, traffic stays on green: the migration of telehealth-api:1.1.0 is irreversible" in run.output
+    assert "rollback-plan: no rollback is possible after the switch" in run.output

@@ -44,7 +44,9 @@ def test_a_live_colour_that_does_not_run_is_exit_code_1(project: Project) -> Non
     assert run.steps["provision"] == 0
 
 
-@pytest.mark.parametrize(("change", "code"), [("module.app_runner_green.aws_apprunner_service.main", 0), ("module.vpc.aws_vpc.main", 4)])
+@pytest.mark.parametrize(
+    ("change", "code"), [("module.app_runner_green.aws_apprunner_service.main", 0), ("module.vpc.aws_vpc.main", 4)]
+)
 def test_terraform_plan_is_checked(project: Project, tmp_path: Path, change: str, code: int) -> None:
     path = tmp_path / "plan.json"
     changes = [{"address": change, "change": {"actions": ["update"]}}]

@@ -69,9 +69,10 @@ class EcrRegistry:
     def _image(self, tag: str, digest: str, version: str, annotations: Mapping[str, str]) -> Image:
         uri = f"{self._host}/{self._repository}@{digest}"
         # A live image with an unknown annotation counts as irreversible.
-        irreversible = MIGRATIONS.get(annotations.get(MIGRATION_ANNOTATION), True)
+        migration = annotations.get(MIGRATION_ANNOTATION)
+        irreversible = MIGRATIONS.get(migration, True)
         committed_at = _time(annotations.get(COMMITTED_ANNOTATION))
-        return Image(self._repository, tag, digest, version, uri, irreversible, committed_at)
+        return Image(self._repository, tag, digest, version, uri, irreversible, committed_at, migration)
 
     def tags(self) -> Sequence[str]:
         """Return every tag: SemVer tags in precedence order, then the others by name. Raises CloudError."""
