@@ -38,6 +38,8 @@ _ADDRESS = re.compile(
     rf"(?P<modules>(?:module\.[\w-]+{_KEY}\.)*)(?P<data>data\.)?(?P<type>[A-Za-z][\w-]*)\.(?P<name>[\w-]+)(?P<key>{_KEY})\Z"
 )
 _MODULE_KEY = re.compile(rf"module\.[\w-]+({_KEY})\.")
+_RECEIVES = re.compile(r"arn:[^/]*:(elasticloadbalancing:[^/]*:targetgroup|servicediscovery:[^/]*:service)/")
+"""The values that name a target group or a registry: a service that joins the live colour's gets its traffic."""
 _IDENTITY = re.compile(r"arn:|[a-z]+-[0-9a-f]{8,}\Z")
 """The values that name one resource and no other: an ARN, or an id such as sg-0123456789abcdef0."""
 
@@ -50,8 +52,14 @@ class LiveService:
     values: frozenset[str]
 
     def includes(self, change: Mapping[str, Any]) -> bool:
-        """Return whether a change is about this service or a part of it, before or after it, whatever its address."""
+        """Return whether a change is about this service or a part of it, whatever its address.
+
+        A service that joins the live colour's target group or registry is a part of it, too.
+        """
         states = [change["change"].get(one) for one in ("before", "after")]
+        joined = {text for text in {*texts_of(states[1])} - {*texts_of(states[0])} if _RECEIVES.match(text)}
+        if joined & self.values:
+            return True
         return any(self._is_of(state, str(change.get("type", ""))) for state in states if isinstance(state, Mapping))
 
     def _is_of(self, state: Mapping[str, Any], type_: str) -> bool:

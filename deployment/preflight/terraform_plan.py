@@ -179,7 +179,7 @@ def _changes(plan: Mapping[str, Any], idle: Colour, live: LiveService | None) ->
         if happens := list(_happens(change)):
             line = f"{change['address']}: {', '.join(happens)}"
             if live is not None and live.includes(change):
-                yield f"{line} (this is the live colour's service {live.name}, or a part of it)"
+                yield f"{line} (it is the live colour's service {live.name}, or has a part of it)"
             # A resource that moves to an address of the idle colour may be the live one.
             elif not all(owned_by(change, one, idle) for one in _addresses(change)):
                 named = all(belongs_to(one, idle) for one in _addresses(change))

@@ -21,7 +21,9 @@ LIVE, IDLE = "production-telehealth-api-blue", "production-telehealth-api-green"
 PRODUCTION = Owner("production", LIVE, "123456789012", "us-east-1")
 SERVICES = "arn:aws:ecs:us-east-1:123456789012:service/production-telehealth"
 GROUP, SHARED = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/blue/1", "sg-0123456789abcdef0"
+REGISTRY = "arn:aws:servicediscovery:us-east-1:123456789012:service/srv-1"
 LIVE_VALUES = {
+    "service_registries": [{"registry_arn": REGISTRY}],
     "name": LIVE,
     "id": f"{SERVICES}/{LIVE}",
     "network_configuration": [{"security_groups": [SHARED]}],
@@ -134,7 +136,18 @@ def test_plan_that_changes_the_idle_colours_own_parts_is_clean(change: dict[str,
 def test_live_service_is_known_by_its_identity_at_any_address(change: dict[str, Any]) -> None:
     [line] = found(change)
     assert line.startswith(f"{change['address']}: ")
-    assert line.endswith(f"(this is the live colour's service {LIVE}, or a part of it)")
+    assert line.endswith(f"(it is the live colour's service {LIVE}, or has a part of it)")
+
+
+@pytest.mark.parametrize("joined", [GROUP, REGISTRY])
+def test_idle_service_must_not_join_the_live_target_group_or_registry(joined: str) -> None:
+    """Its tasks would get the traffic of users, although no route changes."""
+    alone = {"name": IDLE, "load_balancer": [{"target_group_arn": f"{GROUP}2"}]}
+    both = {**alone, "service_registries": [{"registry_arn": joined}]}
+    assert len(found(entry("aws_ecs_service.green", ["update"], alone, both))) == 1
+    assert len(found(entry("aws_ecs_service.green", ["create"], None, both))) == 1
+    assert found(entry("aws_ecs_service.green", ["update"], both, alone)) == []
+    assert found(entry("aws_ecs_service.green", ["update"], alone, {**alone, "desired_count": 2})) == []
 
 
 def test_cluster_with_the_live_services_name_is_not_that_service() -> None:
