@@ -18,7 +18,7 @@ CUT_SHORT = "cut short"
 WAITED = "waited"
 # A check that goes on for so long after the proof is cut short; it begins again if the proof is not confirmed.
 PATIENCE_S = 5.0
-# A failing answer (5xx or none) that took longer has waited for a dependency, a lock or a pool.
+# An answer to a failing check that took longer has waited for a dependency, a lock or a pool.
 WAITING_MS = 500.0
 
 NameOf = Callable[[Exchange], str | None]
@@ -37,7 +37,7 @@ class SlowAnswers:
         self._in_call = False
         self._proven_at: float | None = None
         self._cut = False
-        self._waited = False
+        self._waited_ms = 0.0
 
     def watch(self, limits: LatencyLimits, operations: Mapping[str, Operation], name_of: NameOf) -> None:
         """Count the answers of these operations by these budgets; ``name_of`` names a request's. The first call counts."""
@@ -47,7 +47,7 @@ class SlowAnswers:
     def begin(self, ordinary: bool) -> None:
         """Begin a check; only ``ordinary`` checks ask the candidate one request at a time, as a user does."""
         with self._lock:
-            self._ordinary, self._cut, self._waited, self._proven_at = ordinary, False, False, None
+            self._ordinary, self._cut, self._waited_ms, self._proven_at = ordinary, False, 0.0, None
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -63,8 +63,9 @@ class SlowAnswers:
         if not self._ordinary or self._watch is None or self._name_of is None:
             return
         with self._lock:
+            if exchange.elapsed_ms > WAITING_MS:
+                self._waited_ms += exchange.elapsed_ms
             if exchange.status is None or exchange.status >= 500:
-                self._waited |= exchange.elapsed_ms > WAITING_MS
                 return
             operation = self._name_of(exchange)
             if operation is not None:
@@ -95,8 +96,8 @@ class SlowAnswers:
             counts = {one: encoded(self._pending.pop(one)) for one in sent}
             if counts:
                 report.user_properties.append((ANSWERS, counts))
-            if self._waited:
-                report.user_properties.append((WAITED, True))
+            if self._waited_ms:
+                report.user_properties.append((WAITED, self._waited_ms / 1000))
             if self._cut:
                 report.user_properties.append((CUT_SHORT, True))
 
@@ -122,6 +123,6 @@ def was_cut(report: pytest.TestReport) -> bool:
     return any(name == CUT_SHORT for name, _ in report.user_properties)
 
 
-def has_waited(report: pytest.TestReport) -> bool:
-    """Return whether the check got a failing answer only after it had waited for it."""
-    return any(name == WAITED for name, _ in report.user_properties)
+def waited_s(report: pytest.TestReport) -> float:
+    """Return how many seconds the check has waited for answers that took longer than ``WAITING_MS``."""
+    return sum(value for name, value in report.user_properties if name == WAITED and isinstance(value, float))

@@ -256,10 +256,12 @@ class Coordinator(RunState):
         if first_failure:
             self.note_gates()
         if self._early is not None:
-            self._early.ended(report, gate, outcome)
+            self._early.ended(report, outcome)
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
             with self._signals.shielded():
                 self._mode.failed(result)
+                if self._early is not None and self._early.waited_enough:
+                    self._mode.stop_if_failed()
         if self._mode is not None and gate == LIVE and (harm := self.harm()) is not None:
             with self._signals.shielded():
                 self._mode.roll_back(harm)

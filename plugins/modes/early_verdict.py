@@ -9,7 +9,7 @@ import pytest
 from deployment.evidence.verdict import CheckOutcome
 from deployment.settings import Settings
 from plugins.measurement import latency_plan
-from plugins.slow_answers import answers_in, has_waited, was_cut
+from plugins.slow_answers import answers_in, waited_s, was_cut
 from plugins.stages import LATENCY
 from plugins.state import State
 from verification.http.answer_limits import AnswerLimits
@@ -17,11 +17,14 @@ from verification.journeys.model import Service
 from verification.latency.budget_watch import Alone, BudgetWatch, Suspect, measure_alone
 from verification.latency.plan import LatencyLimits, operations_of
 
+# Checks of one stage, such as the many of `endpoints`, show some failures and do not all wait for the same dead dependency.
+MOST_WAITING_S = 5.0
+
 
 class EarlyVerdict:
     """Sums the counts of all processes. It only asks for a measurement; the coordinator stops the run."""
 
-    __slots__ = ("_again", "_gate", "_largest", "_limits", "_service", "_waiting", "_watch")
+    __slots__ = ("_again", "_gate", "_largest", "_limits", "_service", "_waited_s", "_watch")
 
     def __init__(self, settings: Settings, service: Service) -> None:
         """Take the latency gate's limits from the settings, and its operations from the description of the service."""
@@ -31,7 +34,7 @@ class EarlyVerdict:
         self._limits = LatencyLimits.of(self._gate)
         self._watch = BudgetWatch(self._limits, operations_of(service))
         self._again: list[str] = []
-        self._waiting: set[str] = set()
+        self._waited_s = 0.0
 
     def add(self, report: pytest.TestReport) -> bool:
         """Add the counts of a report; return whether it is of a check that was cut short and must begin again."""
@@ -43,15 +46,20 @@ class EarlyVerdict:
             self._again.append(report.nodeid)
         return True
 
-    def ended(self, report: pytest.TestReport, gate: str, outcome: CheckOutcome) -> None:
-        """Note a check that did not pass because it waited in vain."""
-        if outcome is not CheckOutcome.PASSED and has_waited(report):
-            self._waiting.add(gate)
+    def ended(self, report: pytest.TestReport, outcome: CheckOutcome) -> None:
+        """Note how long a check that did not pass has waited in vain."""
+        if outcome is not CheckOutcome.PASSED:
+            self._waited_s += waited_s(report)
 
     @property
     def waiting(self) -> bool:
         """Whether a gate has failed because the release waited in vain, for a dead dependency for instance."""
-        return bool(self._waiting)
+        return self._waited_s > 0
+
+    @property
+    def waited_enough(self) -> bool:
+        """Whether failing checks have waited for so long in all that no other check may begin."""
+        return self._waited_s >= MOST_WAITING_S
 
     @property
     def pending(self) -> bool:

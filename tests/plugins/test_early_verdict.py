@@ -6,6 +6,7 @@ import pytest
 import scipy.special  # noqa: F401  # pytester forgets what a run imports, and numpy cannot be imported twice
 
 from plugins import slow_answers
+from plugins.modes import early_verdict
 from plugins.recorder import Recorder, warnings_in
 from plugins.slow_answers import answers_in, was_cut
 from tests.plugins.project import PROMOTED, REJECTED, Outcome, Project
@@ -22,7 +23,7 @@ ASKS_OFTEN = """
     @pytest.mark.parametrize("number", range({checks}))
     def test_list(client, signed_in, number):
         for _ in range({times}):
-            assert client.get("{path}", headers=signed_in).status_code == 200
+            assert client.get("{path}", headers=signed_in).status_code == {status}
 """
 
 
@@ -31,8 +32,8 @@ def slow(project: Project, below: str, left: int = 10**6, colour: str = "green")
     project.facts.write("slow", {"colour": colour, "below": below, "seconds": SECONDS, "left": left})
 
 
-def asks(checks: int = 2, times: int = 2, path: str = "/consults") -> str:
-    return ASKS_OFTEN.format(checks=checks, times=times, path=path)
+def asks(checks: int = 2, times: int = 2, path: str = "/consults", status: int = 200) -> str:
+    return ASKS_OFTEN.format(checks=checks, times=times, path=path, status=status)
 
 
 def measured(run: Outcome) -> list[tuple[str, bool]]:
@@ -59,7 +60,7 @@ def test_slow_resource_is_rejected_before_the_checks_have_asked_it_often(project
 @pytest.mark.soak
 def test_slow_operation_with_a_parameter_is_named_by_its_template(project: Project) -> None:
     slow(project, "/consults/")
-    project.suite("endpoints", asks(path="/consults/c-1"))
+    project.suite("endpoints", asks(path="/consults/unknown", status=404))
     run = project.run()
     assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("latency: GET /consults/{id}: p95 "), run.report["reason"]
@@ -120,6 +121,14 @@ WAITS = """
         assert client.get("/consults").status_code == 401
 """
 
+MANY_WAIT = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range(40))
+    def test_waits(client, number):
+        assert client.get("/consults").status_code == 418
+"""
+
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
 def test_checks_that_would_wait_for_a_dead_dependency_are_not_begun(project: Project, workers: str) -> None:
@@ -133,6 +142,34 @@ def test_checks_that_would_wait_for_a_dead_dependency_are_not_begun(project: Pro
     assert outcomes.pop("database") == "failed"
     assert outcomes.pop("health") == "incomplete"
     assert set(outcomes.values()) == {"not_run"}
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("fact", ["hangs", "slow"], ids=["no answer in time", "a wrong answer"])
+def test_a_gate_whose_checks_wait_in_vain_is_not_run_to_its_end(
+    project: Project, workers: str, fact: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dependency other than database and Redis, such as a search engine: only the gate's own checks ask it."""
+    monkeypatch.setattr(
+        early_verdict, "MOST_WAITING_S", early_verdict.MOST_WAITING_S
+    )  # restores what the conftest changes
+    project.plugin("from plugins.modes import early_verdict\nearly_verdict.MOST_WAITING_S = 1.0")
+    project.facts.write(fact, {"colour": "green", "below": "/consults", "seconds": 0.6, "left": 10**6})
+    project.suite("endpoints", MANY_WAIT)
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: test_waits"), run.report["reason"]
+    gate = run.gate("endpoints")
+    assert gate["outcome"] == "failed"
+    assert 2 <= gate["ran"] < 10
+    assert run.gate("latency")["outcome"] == "not_run"
+
+
+def test_fast_failures_stop_no_check_of_their_gate(project: Project) -> None:
+    project.suite("endpoints", MANY_WAIT)
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.gate("endpoints")["failed"] == 40
 
 
 def test_fast_failure_of_a_dependency_stops_no_other_gate(project: Project) -> None:
