@@ -1,8 +1,9 @@
-"""Files that are written completely or not at all, and files in TOML that people write."""
+"""Files that are written completely or not at all, files in TOML that people write, and JSON that anybody can have written."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator
@@ -19,6 +20,14 @@ _UNRESTRICTED = 0o666
 def problem_of(error: BaseException) -> str:
     """Return why a file could not be written, in the system's words; without the path, which may be private."""
     return (error.strerror if isinstance(error, OSError) else first_line(error)) or type(error).__name__
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Return the value of a JSON text. Raises ValueError if it is not JSON, or nested too deep."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("its values are nested too deep") from None
 
 
 def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:

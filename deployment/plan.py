@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from deployment.files import parse_json
 from deployment.model import Colour, Holder, Image, Reason
 from deployment.phases import Phase
 from deployment.ports import NO_ALARMS, NO_JOURNEY_DATA, Alarms, Clock, FrontDoor, JourneyData, Lease, Platform, Router
@@ -168,7 +169,7 @@ class DeploymentRecord:
     @staticmethod
     def load(text: str) -> DeploymentRecord:
         """Read a record from JSON; keys that other versions have added are ignored. Raises ValueError, KeyError or TypeError."""
-        raw: dict[str, Any] = json.loads(text)
+        raw: dict[str, Any] = parse_json(text)
         return DeploymentRecord(
             plan=Plan(
                 raw["deployment_id"],
@@ -188,6 +189,18 @@ class DeploymentRecord:
             request=ApprovalRequest(**raw["request"]) if raw.get("request") else None,
             back_allowed=raw.get("back_allowed", False),
         )
+
+
+def note_object(text: str | None) -> dict[str, Any]:
+    """Return the JSON object of a note beside the lease; an empty one without the note, or if it is no object.
+
+    Only for notes that may be lost: another writer can spoil a note, and that must stop no run.
+    """
+    try:
+        found = parse_json(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
@@ -229,7 +242,7 @@ class Promotion:
     @staticmethod
     def load(text: str) -> Promotion:
         """Read a promotion from its JSON."""
-        raw: dict[str, Any] = json.loads(text)
+        raw: dict[str, Any] = parse_json(text)
         return Promotion(
             **{
                 **raw,
@@ -258,7 +271,7 @@ class LostWayBack:
     @staticmethod
     def load(text: str) -> LostWayBack:
         """Read it from its JSON."""
-        raw: dict[str, Any] = json.loads(text)
+        raw: dict[str, Any] = parse_json(text)
         return LostWayBack(Promotion.load(raw["promotion"]), raw["lost_by"], raw["how"])
 
 
@@ -284,5 +297,5 @@ class LiveSince:
     @staticmethod
     def load(text: str) -> LiveSince:
         """Read it from its JSON; keys that other versions have added are ignored."""
-        raw: dict[str, Any] = json.loads(text)
+        raw: dict[str, Any] = parse_json(text)
         return LiveSince(**{one.name: raw[one.name] for one in fields(LiveSince)})

@@ -21,6 +21,7 @@ from deployment.evidence.intoto import summary
 from deployment.evidence.journal import Journal, last_data
 from deployment.evidence.store.copies import DEADLINE_S, Upload
 from deployment.files import replace_file
+from deployment.plan import note_object
 from deployment.ports import AuditStore, Lease
 
 HEADS_NOTE = "heads"
@@ -210,7 +211,7 @@ def anchor(lease: Lease, run_id: str, journal: Journal) -> None:
     last = journal.records()[-1]
     for _ in range(ANCHOR_TRIES):
         seen = lease.notes().get(HEADS_NOTE)
-        kept: dict[str, list[Any]] = json.loads(seen) if seen else {}
+        kept = note_object(seen)
         kept.pop(run_id, None)
         newest = dict([*kept.items(), (run_id, [last.seq, last.hash])][-HEADS_KEPT:])
         if lease.swap_note(HEADS_NOTE, seen, json.dumps(newest)):
@@ -221,8 +222,11 @@ def anchor(lease: Lease, run_id: str, journal: Journal) -> None:
 def anchored(lease: Lease, run_id: str) -> tuple[int, str] | None:
     """Return the head of a run's journal from the lease item: number of lines and last hash; None if it has none.
 
-    Raises CloudError.
+    Raises CloudError, or ValueError if the note is not a journal's head.
     """
-    seen = lease.notes().get(HEADS_NOTE)
-    head = json.loads(seen).get(run_id) if seen else None
-    return None if head is None else (int(head[0]), str(head[1]))
+    match note_object(lease.notes().get(HEADS_NOTE)).get(run_id):
+        case None:
+            return None
+        case [int(lines), str(digest)] if lines > 0:
+            return lines, digest
+    raise ValueError(f"the note about {run_id} is not the head of a journal")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from deployment.errors import NoKey
 from deployment.evidence import report
 from deployment.evidence.intoto.configuration import configuration
-from deployment.evidence.journal import Record
+from deployment.evidence.journal import Record, made_of_lines
 from deployment.evidence.opening import THIRD_STATEMENT, statement_version_of
 
 # The functions import securesystemslib themselves: it imports boto3, and a run without a key needs neither.
@@ -186,8 +186,9 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
 
 
+@made_of_lines("the signed statement")
 def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, Any]:
-    """Return the statement about a closed journal and the digests of its report's files."""
+    """Return the statement about a closed journal and the digests of its report's files. Raises JournalBroken."""
     built = report.build(records)
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files.items()]
     algorithm, _, digest = str(built["digest"] or "").partition(":")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from deployment.evidence.journal import FIRST, Record, line_hash, record_of
+from deployment.files import parse_json
 
 
 def chain(content: bytes) -> tuple[list[Record], str | None]:
@@ -29,7 +30,7 @@ def chain(content: bytes) -> tuple[list[Record], str | None]:
 def _record(raw: bytes) -> tuple[Record | None, str]:
     try:
         text = raw.decode()
-        line = json.loads(text)
+        line = parse_json(text)
         record = record_of(line)
         if type(record.seq) is int and line_hash(line) == record.hash and json.dumps(line) == text:
             return record, ""
@@ -40,8 +41,8 @@ def _record(raw: bytes) -> tuple[Record | None, str]:
 
 def _seq(raw: bytes) -> int | None:
     try:
-        seq = json.loads(raw)["seq"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        seq = parse_json(raw)["seq"]
+    except (ValueError, KeyError, TypeError):
         return None
     return seq if type(seq) is int else None
 

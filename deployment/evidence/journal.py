@@ -12,13 +12,13 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import JournalBroken, JournalUnwritable
-from deployment.files import problem_of
+from deployment.errors import JournalBroken, JournalUnwritable, first_line
+from deployment.files import parse_json, problem_of
 from deployment.ports import Clock
 
 JOURNAL_FILE = "audit.jsonl"
@@ -213,37 +213,59 @@ def _cleaned_alone(value: Any, clean: Callable[[str], str]) -> Any:
 
 
 def record_of(line: Mapping[str, Any]) -> Record:
-    """Return a line's JSON as a record, unchecked. Raises KeyError, TypeError or AttributeError if it is not a line."""
+    """Return a line's JSON as a record; its data is unchecked. Raises KeyError, TypeError or AttributeError if it is not a line."""
     own = {"seq", "time", "actor", "kind", "prev", "hash"}
     data = {key: value for key, value in line.items() if key not in own}
-    return Record(line["seq"], line["time"], line["actor"], line["kind"], data, line["prev"], line["hash"])
+    record = Record(line["seq"], line["time"], line["actor"], line["kind"], data, line["prev"], line["hash"])
+    texts = (record.time, record.actor, record.kind, record.prev, record.hash)
+    if type(record.seq) is not int or not all(isinstance(one, str) for one in texts):
+        raise TypeError("a journal line has one number and five texts of its own")
+    return record
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Read a journal and check its chain; skips a last line that a crash left incomplete. Raises JournalBroken."""
+    """Read a journal and check its chain; skips a last line that a crash left incomplete.
+
+    Raises JournalBroken, or OSError if the file cannot be read.
+    """
     previous, seq = FIRST, 0
+    if path.exists() and not path.is_file():  # a pipe would be read for ever
+        raise JournalBroken(f"{path} is not a file")
     # Not read_text: it converts line ends, so a changed line end would pass as the original one.
     text = path.read_bytes().decode("utf-8", errors="replace")
     lines = text.split("\n")
     complete = lines[:-1]  # the text after the last newline is a line that was not written completely
     for number, raw in enumerate(complete, 1):
         try:
-            line = json.loads(raw)
+            line = parse_json(raw)
             record = record_of(line)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            unchanged = record.hash == line_hash(line) and raw == json.dumps(line)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise JournalBroken(f"{path}:{number} is not a journal line") from None
         # The hash covers the line's content; its spelling is compared as well, so that no byte can be changed.
-        if (
-            record.seq != seq + 1
-            or record.prev != previous
-            or record.hash != line_hash(line)
-            or raw != json.dumps(line)
-        ):
+        if record.seq != seq + 1 or record.prev != previous or not unchanged:
             raise JournalBroken(
                 f"{path}:{number} does not continue the chain: this line, or one before it, was changed"
             )
         previous, seq = record.hash, record.seq
         yield record
+
+
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+@contextmanager
+def made_of_lines(what: str) -> Iterator[None]:
+    """Raise JournalBroken instead of the errors of code that reads fields which a line does not have, or of another type.
+
+    Such a line is in no journal that this framework wrote: somebody wrote the whole chain again. ``what`` names the
+    document that the code makes.
+    """
+    try:
+        yield
+    except _MALFORMED as error:
+        problem = f"{type(error).__name__}: {first_line(error)}"
+        raise JournalBroken(f"its lines do not have the fields of which {what} is made ({problem})") from error
 
 
 def last_data(records: Sequence[Record], kind: str) -> Mapping[str, Any]:

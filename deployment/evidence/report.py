@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deployment.evidence import checklist
-from deployment.evidence.journal import Record, last_data, last_gates
+from deployment.evidence.journal import Record, last_data, last_gates, made_of_lines
 from deployment.evidence.opening import FIRST_SCHEMA, schema_of
 from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order, names_of
 from deployment.files import replace_file
@@ -38,8 +38,12 @@ GOOD = (VERDICTS[Phase.SUCCEEDED], "verified")
 """The verdicts of a run that succeeded."""
 
 
+@made_of_lines("a report")
 def build(records: Sequence[Record]) -> dict[str, Any]:
-    """Return the public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""
+    """Return the public report (contract: docs/read-a-report.md) of a journal that was opened and closed.
+
+    Raises JournalBroken if its lines do not have the fields of which a report is made.
+    """
     opened = last_data(records, "opened")
     planned = last_data(records, "planned")
     traffic = last_data(records, "traffic")
@@ -63,7 +67,8 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "verdict": closed.get("verdict"),
         "reason": closed.get("reason"),
         "live_harmed": bool(closed.get("live_harmed", False)),
-        "gates": last_data(records, "gates").get("gates") or _noted(records) or _blank(schema, ()),
+        "gates": [dict(gate) for gate in last_data(records, "gates").get("gates") or _noted(records)]
+        or _blank(schema, ()),
         # A refused run touched nothing, so it reports no step, even if it had begun one.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),

@@ -17,6 +17,7 @@ from deployment.access import Access, Duty, demand, permits
 from deployment.errors import CloudError, LeaseLost, NotPermitted, Refused, StepFailed, first_line
 from deployment.events import Waiting
 from deployment.evidence.sentence import in_environment
+from deployment.files import parse_json
 from deployment.flow.lease import open_deployment, owner_alive
 from deployment.flow.machine import Machine
 from deployment.model import Caller
@@ -48,7 +49,7 @@ class Approval:
     @staticmethod
     def load(text: str) -> Approval:
         """Read an approval from its JSON. Raises ValueError or TypeError if it is not an approval."""
-        return Approval(**json.loads(text))
+        return Approval(**parse_json(text))
 
 
 def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Callable[[], str | None]) -> Approval:

@@ -11,12 +11,15 @@ from deployment.evidence.journal import Journal
 from deployment.evidence.report import VERDICTS
 from deployment.model import Reason
 from deployment.phases import Phase
+from deployment.plan import note_object
 from deployment.ports import Lease
 
 NOTE = "unreported"
 KEPT = 5
 """How many results are kept: enough for the runs of one full disk, and small in the lease item."""
 LONGEST_REASON = 500
+FIELDS = frozenset({"verdict", "reason", "problem", "lost", "head"})
+"""The fields of a result."""
 
 
 def lost_report(journal: Journal, phase: Phase, reason: Reason | None, problem: str) -> dict[str, Any]:
@@ -44,7 +47,6 @@ def note_of(lease: Lease, run_id: str, result: Mapping[str, Any]) -> dict[str, s
 
 
 def results(lease: Lease) -> dict[str, dict[str, Any]]:
-    """Return the kept results by the id of their run. Raises CloudError."""
-    text = lease.notes().get(NOTE)
-    found: dict[str, dict[str, Any]] = json.loads(text) if text else {}
-    return found
+    """Return the kept results by the id of their run; without those that are not complete. Raises CloudError."""
+    found = note_object(lease.notes().get(NOTE))
+    return {run: one for run, one in found.items() if isinstance(one, dict) and one.keys() >= FIELDS}

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from deployment.access import Access, Duty, demand_any
 from deployment.errors import CloudError
 from deployment.evidence.checklist import Attestation
 from deployment.model import Caller
-from deployment.plan import Ports
+from deployment.plan import Ports, note_object
 from deployment.ports import Lease
 
 NOTE = "attestations"
 ATTESTING = (Duty.APPROVE, Duty.DEPLOY)
 """The duties of which one is enough to attest."""
 DIGESTS_KEPT = 20
+_FIELDS = {one.name for one in fields(Attestation)}
+_NEEDED = {"who", "what"}
 TRIES = 5
 
 
@@ -36,8 +38,8 @@ def record(
     noted = {name: replace(one, by=caller.arn, at=at) for name, one in attested.items()}
     for _ in range(TRIES):
         seen = ports.lease.notes().get(NOTE)
-        kept: dict[str, dict[str, Any]] = json.loads(seen) if seen else {}
-        own = kept.pop(digest, {}) | {name: asdict(one) for name, one in noted.items()}
+        kept = note_object(seen)
+        own = _own(kept.pop(digest, None)) | {name: asdict(one) for name, one in noted.items()}
         newest = dict([*kept.items(), (digest, own)][-DIGESTS_KEPT:])
         if ports.lease.swap_note(NOTE, seen, json.dumps(newest)):
             return noted
@@ -46,6 +48,11 @@ def record(
 
 def recorded(lease: Lease, digest: str) -> Mapping[str, Attestation]:
     """Return the attestations recorded for a digest. Raises CloudError."""
-    text = lease.notes().get(NOTE)
-    own = json.loads(text).get(digest, {}) if text else {}
+    own = _own(note_object(lease.notes().get(NOTE)).get(digest))
     return {name: Attestation(**one) for name, one in own.items()}
+
+
+def _own(noted: Any) -> dict[str, dict[str, Any]]:
+    """Return the attestations of one digest as they were noted, without those that are not complete."""
+    own = noted if isinstance(noted, dict) else {}
+    return {name: one for name, one in own.items() if isinstance(one, dict) and _NEEDED <= one.keys() <= _FIELDS}

@@ -20,7 +20,7 @@ from deployment.clock import process_runs
 from deployment.errors import JournalBroken, JournalUnwritable, LeaseHeld, LeaseLost, first_line
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
-from deployment.evidence.report import REPORT_FILE, VERDICTS
+from deployment.evidence.report import REPORT_FILE, VERDICTS, build
 from deployment.files import exclusive_lock
 from deployment.flow.lease import this_process
 from deployment.model import DIED
@@ -123,6 +123,7 @@ def complete(
                 if not locked or (folder / REPORT_FILE).exists():
                     continue  # another process completes it, or has just done so
                 journal = Journal(folder / JOURNAL_FILE, by.actor, clock, evidence.clean)
+                build(journal.records())  # before any line is added: a journal without a report's fields stays as it is
                 result = lost.get(folder.name)
                 if result is not None and result["head"] != journal.head:
                     journal.append("gap", error=result["problem"], restored=False, lines=result["lost"])
@@ -164,7 +165,7 @@ def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
     closed = next((record.data for record in reversed(records) if record.kind == "closed"), None)
     if closed is not None:
         return dict(closed)
-    steps = [str(record.data["step"]) for record in records if record.kind == "intent"]
+    steps = [str(record.data.get("step")) for record in records if record.kind == "intent"]
     verifying = records[0].data.get("mode") == VERIFY_MODE
     where = steps[-1] if steps else VERIFY_MODE if verifying else "lease"
     return {
@@ -223,5 +224,5 @@ def _ended_by_clock(opened: Record) -> bool:
         process = psutil.Process(int(opened.data["pid"]))
         began = process.create_time() - 1.0
         return began > datetime.fromisoformat(opened.time).timestamp() or process.status() == psutil.STATUS_ZOMBIE
-    except (psutil.Error, KeyError, ValueError):
+    except (psutil.Error, KeyError, ValueError, TypeError, OverflowError):
         return True

@@ -8,6 +8,7 @@ from typing import Any
 
 from deployment.errors import DeadlinePassed, Refused
 from deployment.evidence.journal import Journal
+from deployment.files import parse_json
 from deployment.flow.lease import owner_alive, this_process
 from deployment.model import Holder
 from deployment.plan import Ports
@@ -51,11 +52,22 @@ def break_lock(
     journal.append("intent", step="unlock", what=f"break the lock of {holder.deployment_id}", lock=broken)
     breaker = this_process(f"unlock-{holder.deployment_id}", by, ports.clock, limits, f"break a lock: {reason}")
     mine = ports.lease.acquire(breaker, take_over=holder.token)
-    earlier = json.loads(ports.lease.notes().get(NOTE, "[]"))
+    earlier = earlier_locks(ports.lease.notes().get(NOTE))
     ports.lease.note(mine, {NOTE: json.dumps([*earlier, broken][-KEPT:])})
     ports.lease.release(mine)
     journal.append("lock_broken", lock=broken, token=mine.token)
     return holder
+
+
+def earlier_locks(text: str | None) -> list[dict[str, Any]]:
+    """Return the broken locks that the note lists; entries that are not complete are left out."""
+    try:
+        found = parse_json(text or "[]")
+    except ValueError:
+        return []
+    shown = ("deployment_id", "by", "at", "reason")
+    locks = found if isinstance(found, list) else []
+    return [one for one in locks if isinstance(one, dict) and all(name in one for name in shown)]
 
 
 def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str | None:

@@ -11,7 +11,7 @@ from deployment.errors import JournalBroken, JournalUnwritable
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, last_data
 from deployment.evidence.opening import plan_release, written_by
-from deployment.evidence.report import VERDICTS
+from deployment.evidence.report import VERDICTS, build
 from deployment.files import problem_of
 from deployment.flow.lease import OpenDeployment
 from deployment.flow.machine import Machine
@@ -62,6 +62,7 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
     undone = undone_by(record, by.ports)
     try:
         journal = Journal(path, by.actor, by.ports.clock, clean)
+        build(journal.records())  # else its report could not be written once traffic is safe
     except JournalBroken:
         path.rename(path.with_suffix(".broken.jsonl"))
         journal = Journal(path, by.actor, by.ports.clock, clean)

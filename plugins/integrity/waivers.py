@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from deployment.errors import Refused
 from deployment.evidence.verdict import LIVE, names_of
+from deployment.files import parse_json
 from deployment.plan import CHECKS, CHECKS_OF
 from plugins.stages import Check, gate_of_name
 from verification.declarative.placeholder_rules import nearest
@@ -65,7 +65,7 @@ class Weakened:
 def last_checks(notes: Mapping[str, str]) -> list[str] | None:
     """Return the checks that the last promotion had to pass, by the notes beside the lease; None if they are not recorded."""
     try:
-        found = json.loads(notes[CHECKS])
+        found = parse_json(notes[CHECKS])
     except (KeyError, ValueError):
         return None
     return [str(one) for one in found] if isinstance(found, list) else None

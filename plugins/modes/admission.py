@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from deployment.flow.machine import Machine
 from deployment.model import Colour
 from deployment.plan import CHECKS_OF, Plan
 from deployment.preflight import attestations, checklist, preflight
+from deployment.recovery.force_unlock import earlier_locks
 from deployment.recovery.lock_wait import Queue
 from deployment.settings import Settings
 from infrastructure.compose import Environment
@@ -92,7 +92,7 @@ def report_broken_locks(machine: Machine, say: Callable[[str], None]) -> None:
     text = machine.ports.lease.notes().get(BROKEN)
     if text is None or machine.holder is None:
         return
-    locks = json.loads(text)
+    locks = earlier_locks(text)
     machine.journal.append("broken_locks", locks=locks)
     for lock in locks:
         say(f"the lock of {lock['deployment_id']} was broken by {lock['by']} at {lock['at']}: {lock['reason']}")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deployment.files import exclusive_lock
+from deployment.files import exclusive_lock, parse_json
 
 PREFIX = "deployment-"
 LOCK_FILE = "lock"
@@ -74,6 +73,6 @@ def _if_dead(folder: Path, ended: Callable[[str], bool]) -> Iterator[bool]:
 
 def _left_by_earlier_version(folder: Path, ended: Callable[[str], bool]) -> bool:
     try:
-        return ended(str(json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))["deployment_id"]))
+        return ended(str(parse_json((folder / STATE_FILE).read_text(encoding="utf-8"))["deployment_id"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 from deployment.clock import SystemClock
+from deployment.evidence import archive
 from deployment.evidence.journal import Journal, read
+from deployment.flow import lost_reports
+from deployment.preflight import attestations
 from deployment.recovery import complete_report
+from deployment.recovery.force_unlock import earlier_locks
 from tests.deployment.fakes import BLUE, elsewhere
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
+from tests.deployment.test_journal_chain import MALFORMED
 
 GONE = 2**22 + 1  # above the highest pid of Linux
 
@@ -104,6 +109,60 @@ def test_changed_journal_is_left_alone(tmp_path: Path) -> None:
     kept = path.read_bytes()
     assert complete(tmp_path) == 0
     assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
+def test_one_odd_file_stops_no_other_run(tmp_path: Path, content: str) -> None:
+    """The folder of reports is old and large; every deployment, ``recover`` and ``down`` reads it."""
+    odd = tmp_path / "20260101-000000-green-aaaaaa" / "audit.jsonl"
+    odd.parent.mkdir()
+    odd.write_bytes(content.encode("latin-1") + b"\n")
+    journal(tmp_path, "one")
+    journal(tmp_path, "two").append("intent", step="provision", what="change something")
+    assert complete(tmp_path) == 1
+    assert list(complete_report.touched_runs(tmp_path)) == [("two", "test")]
+    assert not complete_report.run_ended(tmp_path, odd.parent.name)
+    assert complete_report.may_have_moved(odd.parent)
+    assert odd.read_bytes() == content.encode("latin-1") + b"\n"
+
+
+def test_a_pipe_in_place_of_a_journal_stops_no_other_run(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    os.mkfifo(tmp_path / "odd" / "audit.jsonl")
+    journal(tmp_path, "one")
+    assert complete(tmp_path) == 1
+    assert not complete_report.run_ended(tmp_path, "odd")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [("outcome", {"step": "lease"}), ("checklist", {"items": [1]}), ("gates", {"gates": 7})]
+)
+def test_journal_without_the_fields_of_a_report_stays_as_it_is(tmp_path: Path, kind: str, data: dict[str, Any]) -> None:
+    """Its chain is valid, so somebody wrote all of it again; its report can never be completed."""
+    made = journal(tmp_path, "odd")
+    made.append("intent", step="lease", what="take the lock")
+    made.append(kind, **data)
+    kept = made.path.read_bytes()
+    journal(tmp_path, "one")
+    assert complete(tmp_path) == 1
+    assert made.path.read_bytes() == kept
+
+
+@pytest.mark.parametrize("pid", [[], 10**30, "x"])
+def test_any_pid_of_an_earlier_version_is_read(tmp_path: Path, pid: Any) -> None:
+    journal(tmp_path, "one", pid=pid)
+    assert complete(tmp_path) == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000_000, "[]", '{"one": 7}', '{"one": {"verdict": "rejected"}}', "x"])
+def test_spoiled_notes_about_earlier_runs_stop_no_run(one: Deployment, text: str) -> None:
+    notes = (lost_reports.NOTE, archive.HEADS_NOTE, attestations.NOTE)
+    one.lease.kept |= dict.fromkeys(notes, text)
+    assert lost_reports.results(one.lease) == {}
+    assert attestations.recorded(one.lease, "one") == {}
+    assert earlier_locks(text) == []
+    archive.anchor(one.lease, "two", journal(one.reports, "two"))
+    assert archive.anchored(one.lease, "two") is not None
 
 
 def test_lock_of_a_dead_run_is_released(one: Deployment) -> None:

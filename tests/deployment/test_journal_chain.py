@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from deployment.errors import JournalBroken, JournalUnwritable
 from deployment.evidence.data import details
 from deployment.evidence.data.details import Details
-from deployment.evidence.journal import FIRST, Journal, read
+from deployment.evidence.journal import FIRST, Journal, line_hash, read
 from tests.deployment.fakes import FakeClock
 from verification.redaction.redactor import Redactor
 
@@ -144,3 +145,37 @@ def test_a_detail_with_a_secret_without_its_end_is_not_lost(tmp_path: Path, text
     (line,) = details.read(tmp_path / "details.jsonl")
     assert line["gate"] == "auth"
     assert "canary" not in str(line)
+
+
+MALFORMED = {
+    "nested too deep": "[" * 3_000_000,
+    "an object nested too deep": '{"a":' * 500_000,
+    "not UTF-8": b"\xff\xfe[".decode("latin-1"),
+    "a number with too many digits": '{"seq": ' + "1" * 5_000 + "}",
+    "a list": "[]",
+    "nothing": "",
+}
+"""Lines that no version of the journal has written."""
+
+
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
+def test_no_line_of_a_file_ends_its_reader_with_another_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(content.encode("latin-1") + b"\n")
+    with pytest.raises(JournalBroken, match=":1 is not a journal line"):
+        list(read(path))
+
+
+@pytest.mark.parametrize("field", [{"kind": []}, {"kind": None}, {"seq": True}, {"time": 7}, {"actor": {}}])
+def test_own_fields_of_a_line_have_their_types(journal: Journal, field: dict[str, object]) -> None:
+    """The line's hash is valid: somebody who has no key wrote the whole chain again."""
+    line = {"seq": 1, "time": "t", "actor": "a", "kind": "opened", "prev": FIRST, **field}
+    journal.path.write_text(json.dumps({**line, "hash": line_hash(line)}) + "\n")
+    with pytest.raises(JournalBroken, match=":1 is not a journal line"):
+        list(read(journal.path))
+
+
+def test_a_pipe_in_place_of_a_journal_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "audit.jsonl")
+    with pytest.raises(JournalBroken, match="is not a file"):
+        list(read(tmp_path / "audit.jsonl"))

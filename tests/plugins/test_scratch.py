@@ -84,6 +84,14 @@ def test_folder_of_an_earlier_version_is_removed_if_its_run_has_certainly_ended(
     assert temporary.exists()
 
 
+def test_folder_of_an_earlier_version_whose_state_cannot_be_read_is_kept(temporary: Path) -> None:
+    old = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (old / STATE_FILE).write_text("[" * 3_000_000)
+    assert remove_leftovers(lambda _: True) == 0
+    assert old.exists()
+    assert temporary.exists()
+
+
 def test_folders_that_are_not_private_or_not_ours_are_kept(temporary: Path) -> None:
     public = temporary / f"{PREFIX}public"
     public.mkdir(mode=0o755)

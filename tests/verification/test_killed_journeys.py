@@ -240,6 +240,13 @@ def test_torn_line_spoils_no_other_line(service: Service, book: Path) -> None:
     assert (contents.environment, contents.live_url, len(contents.open)) == ("test", "http://x", 1)
 
 
+@pytest.mark.parametrize("odd", ["[" * 3_000_000, '"a text"', "7", '{"play": []}'])
+def test_odd_line_spoils_no_other_line(tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "journeys.jsonl"
+    path.write_text(f'{odd}\n{{"environment": "test", "live_url": "http://live.example"}}\n')
+    assert ledger.read(path) == ledger.Contents("test", "http://live.example", ())
+
+
 def test_only_the_owner_can_read_the_file(book: Path) -> None:
     ledger.create(book, "test", "http://x")
     assert book.stat().st_mode & 0o777 == 0o600

@@ -203,6 +203,8 @@ def read(path: Path) -> Contents:
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
+            if not isinstance(line, dict):
+                continue
             if "play" not in line:
                 first = first or line
             elif line.get("closed"):
@@ -212,6 +214,6 @@ def read(path: Path) -> Contents:
             elif line["play"] in plays:
                 plays[line["play"]].values.update(line["values"])
                 plays[line["play"]].withheld.update(line.get("withheld", ()))
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             continue
     return Contents(first.get("environment"), first.get("live_url"), tuple(plays.values()))

@@ -19,7 +19,7 @@ from deployment.evidence.attestation import (
     statement,
 )
 from deployment.evidence.intoto.configuration import SETTINGS, image, project_uri, report_uri
-from deployment.evidence.journal import Record, last_data
+from deployment.evidence.journal import Record, last_data, made_of_lines
 from deployment.evidence.junit import MODES
 from deployment.evidence.opening import SECOND_STATEMENT, statement_version_of
 from deployment.files import replace_file
@@ -34,11 +34,12 @@ UNEVALUATED = "SLSA_BUILD_LEVEL_UNEVALUATED"
 FAILED = ("rejected", "rolled_back", "rollback_failed", "failed")
 
 
+@made_of_lines("the summary")
 def summary(records: Sequence[Record], envelope: bytes) -> dict[str, Any] | None:
     """Return the summary of a closed journal. ``envelope`` is the signed statement that it sums up.
 
     None if the run did not verify an image as a whole: it was refused or partial, it was a command such as ``rollback``, its
-    image is unknown, or an earlier version wrote its journal.
+    image is unknown, or an earlier version wrote its journal. Raises JournalBroken.
     """
     planned, opened, closed = (last_data(records, kind) for kind in ("planned", "opened", "closed"))
     verdict = closed.get("verdict")

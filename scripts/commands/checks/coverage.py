@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deployment.errors import Refused
+from deployment.errors import JournalBroken, Refused, first_line
 from deployment.evidence.journal import JOURNAL_FILE, last_data, read
 from scripts.commands import audit
 from verification.contract.coverage import demanded
@@ -56,7 +56,14 @@ def _named(folder: Path) -> tuple[Path, Mapping[str, Any]]:
 def _newest(reports: Path) -> tuple[Path, Mapping[str, Any]]:
     """Return the newest report with coverage: a rollback and a refused run have none."""
     for folder in sorted(reports.glob("*/"), reverse=True):  # an id begins with the time
-        if (folder / JOURNAL_FILE).exists() and not folder.is_symlink() and (data := _recorded(folder)) is not None:
+        if not (folder / JOURNAL_FILE).exists() or folder.is_symlink():
+            continue
+        try:
+            data = _recorded(folder)
+        except (JournalBroken, OSError) as error:
+            click.echo(f"left out: {folder.name}: {first_line(error)}", err=True)
+            continue
+        if data is not None:
             return folder, data
     raise Refused(
         f"no report in {reports} has coverage: a run records it if the description names a contract and a check ran",
