@@ -171,12 +171,12 @@ def why_unsigned(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:
 
 
 def unsigned_files(folder: Path) -> list[str]:
-    """Return the names of the files in a report's folder that neither envelope covers."""
+    """Return the names of the files and links in a report's folder that neither envelope covers."""
     covered = {*SIGNED_FILES, ENVELOPE_FILE, SUMMARY_FILE}
     return sorted(
         name
         for path in folder.rglob("*")
-        if not path.is_dir() and (name := path.relative_to(folder).as_posix()) not in covered
+        if (path.is_symlink() or not path.is_dir()) and (name := path.relative_to(folder).as_posix()) not in covered
     )
 
 

@@ -6,14 +6,15 @@ Pure: the caller passes the folder and the anchors in. Each check yields one fin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import DeploymentError, first_line
+from deployment.errors import DeploymentError, JournalBroken, first_line
 from deployment.evidence import report
 from deployment.evidence.attestation import (
     ENVELOPE_FILE,
@@ -76,7 +77,7 @@ def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable
     """Return every finding about one report; the evidence is intact if all are good."""
     content = _bytes(folder / journal_file)
     if content is None:
-        return [Finding("chain", Outcome.BAD, f"{journal_file} does not exist")]
+        return [Finding("chain", Outcome.BAD, _missing(folder / journal_file))]
     records, broken = chain(content)
     findings = [Finding("chain", Outcome.BAD, broken) if broken else _good("chain", f"{len(records)} lines, unbroken")]
     mode = last_data(records, "opened").get("mode")
@@ -180,13 +181,15 @@ def _difference(ours: bytes, theirs: bytes) -> str | None:
 def _report(folder: Path, records: Sequence[Record]) -> Finding:
     content = _bytes(folder / report.REPORT_FILE)
     if content is None:
-        return Finding("report", Outcome.BAD, "verification.json does not exist")
+        return Finding("report", Outcome.BAD, _missing(folder / report.REPORT_FILE))
     try:
         written = json.loads(content)
         built = report.build_like(records, written)
         if content == report.to_json(built).encode():
             return _good("report", "verification.json follows from the journal")
         fields = [n for n in {**built, **written} if n not in written or built.get(n, ...) != written[n]]
+    except JournalBroken as error:
+        return Finding("report", Outcome.BAD, f"it cannot be built from the journal: {first_line(error)}")
     except (ValueError, TypeError, RecursionError):
         return Finding("report", Outcome.BAD, "verification.json is not a JSON object any more")
     what = f"contradicts the journal: {', '.join(fields)}" if fields else "is not spelled as it was written"
@@ -267,7 +270,10 @@ def _summarized(
     A run that has no summary, and should have none, yields no finding.
     """
     content, envelope = _bytes(folder / SUMMARY_FILE), _bytes(folder / ENVELOPE_FILE)
-    expected = summary(records, envelope) if holds and envelope is not None else None
+    try:
+        expected = summary(records, envelope) if holds and envelope is not None else None
+    except JournalBroken as error:
+        return [Finding("summary", Outcome.BAD, first_line(error))]
     if content is None:
         bad = f"{SUMMARY_FILE} is missing: a run that verified an image has one"
         return [] if expected is None else [Finding("summary", Outcome.BAD, bad)]
@@ -302,9 +308,19 @@ def _contents(folder: Path, records: Sequence[Record] | None, stated: dict[str, 
             findings.append(Finding(name, Outcome.BAD, "was changed: it is not the signed content"))
         else:
             findings.append(_good(name, "as it was signed"))
-    if records is not None and all(finding.good for finding in findings) and statement(records, present) != stated:
-        findings.append(Finding("statement", Outcome.BAD, "the signed statement does not follow from the journal"))
+    if records is not None and all(finding.good for finding in findings):
+        findings += _follows(records, present, stated)
     return findings
+
+
+def _follows(records: Sequence[Record], present: Mapping[str, str], stated: dict[str, Any]) -> list[Finding]:
+    """Return a finding unless the signed statement follows from the journal."""
+    try:
+        if statement(records, present) == stated:
+            return []
+    except JournalBroken as error:
+        return [Finding("statement", Outcome.BAD, first_line(error))]
+    return [Finding("statement", Outcome.BAD, "the signed statement does not follow from the journal")]
 
 
 def _good(what: str, detail: str) -> Finding:
@@ -312,7 +328,13 @@ def _good(what: str, detail: str) -> Finding:
 
 
 def _bytes(path: Path) -> bytes | None:
+    """Return the content of a file; None without it, or if a pipe, which would be read for ever, is in its place."""
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else None
     except OSError:
         return None
+
+
+def _missing(path: Path) -> str:
+    """Return why there is no content of a file."""
+    return f"{path.name} is not a file that can be read" if os.path.lexists(path) else f"{path.name} does not exist"

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from deployment.errors import DeploymentError, NoKey, Refused, first_line
+from deployment.errors import DeploymentError, NoKey, Refused, SettingsError, first_line
 from deployment.evidence import archive, keys
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker, unsigned_files
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE
 from deployment.evidence.opening import JOURNAL_ONLY
 from deployment.evidence.store.copies import copies
+from deployment.files import parse_json
 from deployment.model import Reads
-from deployment.settings import Settings
+from deployment.settings import Settings, load
 from infrastructure import compose, estate
 from infrastructure.compose import Environment
+from scripts.commands.console import one_line
 
 FAILED = 1
 UNCHECKED = 6
@@ -55,10 +56,30 @@ def _writes_no_report(folder: Path) -> bool:
 def _opened(folder: Path) -> Mapping[str, Any]:
     """Return the first line of a journal; empty if it cannot be read."""
     try:
-        opened = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
-    except (OSError, ValueError, RecursionError):
+        path = folder / JOURNAL_FILE
+        opened = parse_json(path.read_bytes().partition(b"\n")[0]) if path.is_file() else {}
+    except (OSError, ValueError):
         return {}
     return opened if isinstance(opened, dict) else {}
+
+
+def verify_named(settings_file: Path, environment: str | None, folder: Path) -> int:
+    """Verify with the settings of ``environment``, by default of the one that the journal names; return as ``verify`` does.
+
+    Raises SettingsError if the settings cannot be used. If only the journal names an environment that they do not have, the
+    journal is checked without its anchors and key.
+    """
+    named = environment or environment_of(folder)
+    try:
+        settings = load(settings_file, named)
+    except SettingsError as error:
+        if environment is not None or named is None:
+            raise
+        load(settings_file)
+        problem = f"the journal names an {first_line(error)}"
+        anchors = Anchors(unread=[f"neither the lease nor the audit store was read: {problem}"])
+        return _show(folder, named, examine(folder, JOURNAL_FILE, anchors, _unreached(problem)))
+    return verify(settings, folder)
 
 
 def verify(settings: Settings, folder: Path) -> int:
@@ -70,11 +91,15 @@ def verify(settings: Settings, folder: Path) -> int:
         environment, problem = None, first_line(error)
     anchors = _anchors(environment, problem, settings.environment, folder.name)
     findings = examine(folder, JOURNAL_FILE, anchors, checker_of(settings, environment, problem))
-    click.echo(f"{folder.name}, of {settings.environment}")
+    return _show(folder, settings.environment, findings)
+
+
+def _show(folder: Path, environment: str, findings: Sequence[Finding]) -> int:
+    click.echo(one_line(f"{folder.name}, of {environment}"))
     for finding in findings:
         click.echo(line(finding))
     if others := unsigned_files(folder):
-        click.echo(f"  not covered by the signature: {', '.join(others)}")
+        click.echo(one_line(f"  not covered by the signature: {', '.join(others)}"))
     outcomes = {finding.outcome for finding in findings}
     if Outcome.BAD in outcomes:
         click.echo("THE EVIDENCE DOES NOT HOLD: do not rely on this report", err=True)
@@ -88,7 +113,7 @@ def verify(settings: Settings, folder: Path) -> int:
 
 def line(finding: Finding) -> str:
     """Return a finding as one line of output."""
-    return f"  {finding.outcome.value:<11}  {finding.what:<17}  {finding.detail}"
+    return one_line(f"  {finding.outcome.value:<11}  {finding.what:<17}  {finding.detail}")
 
 
 def checker_of(settings: Settings, environment: Environment | None, problem: str) -> Callable[[], Checker]:
@@ -96,15 +121,18 @@ def checker_of(settings: Settings, environment: Environment | None, problem: str
     if environment is not None:
         return environment.checker
     public = estate.public_key_file(settings)
-
-    def unreached() -> Checker:
-        raise NoKey(f"the key could not be read: {problem}")
-
     return (
-        unreached
+        _unreached(problem)
         if public is None
         else keys.checker(keys.no_key, keys.public(None, None, public), estate.earlier_public_key_files(settings))
     )
+
+
+def _unreached(problem: str) -> Callable[[], Checker]:
+    def unreached() -> Checker:
+        raise NoKey(f"the key could not be read: {problem}")
+
+    return unreached
 
 
 def _anchors(environment: Environment | None, problem: str, name: str, run_id: str) -> Anchors:

@@ -94,6 +94,11 @@ def no_environment() -> str:
     return "no embedded environment is up; start one with `python scripts/deploy.py up`"
 
 
+def one_line(text: str) -> str:
+    """Return a text with each line break and control character as an escape, so that it cannot look like another line."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
     """Return the output of ``status`` as text."""
     lines = [f"environment  {document['environment']}", f"live domain  {document['live_url']}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,6 +228,56 @@ def test_missing_later_field_is_found_if_the_journal_has_it(run: Run) -> None:
 def test_malformed_report_is_reported(run: Run, content: str) -> None:
     (run.folder / "verification.json").write_text(content)
     assert run.bad()["report"].startswith("verification.json ")
+
+
+CHECKLIST = {"phase": "pre", "name": "one", "item": "One", "required": True}
+MALFORMED: dict[str, tuple[dict[str, object], ...]] = {
+    "an outcome without its result": ({"kind": "outcome", "step": "lease"},),
+    "attestations in a list": ({"kind": "checklist", "items": [{**CHECKLIST, "proof": []}], "attested": [1]},),
+    "a checklist of numbers": ({"kind": "checklist", "items": [1]},),
+    "a message without its event": (
+        {"kind": "notified"},
+        {"kind": "checklist", "items": [{**CHECKLIST, "proof": ["notified"]}]},
+    ),
+    "an unknown proof": (
+        {"kind": "opened", "schema_version": 2},
+        {"kind": "checklist", "items": [{**CHECKLIST, "proof": ["seen x"]}]},
+    ),
+    "gates as a number": ({"kind": "gates", "gates": 7},),
+    "a schema version in words": ({"kind": "opened", "schema_version": "two"},),
+}
+"""Lines of a chain that somebody without a key wrote again."""
+
+
+@pytest.mark.parametrize("lines", MALFORMED.values(), ids=MALFORMED)
+def test_journal_without_the_fields_of_a_report_does_not_hold(run: Run, lines: tuple[dict[str, object], ...]) -> None:
+    whole = run.lines
+    run.rewrite([*whole[:-1], *({**whole[3], **one} for one in lines), whole[-1]])
+    assert run.bad(NOTHING)["report"].startswith(
+        "it cannot be built from the journal: its lines do not have the fields"
+    )
+
+
+@pytest.mark.parametrize("lines", [({"kind": "gates", "gates": [{}]},), ({"kind": "manifest", "files": 7},)])
+def test_journal_without_the_fields_of_a_statement_does_not_hold(
+    run: Run, lines: tuple[dict[str, object], ...]
+) -> None:
+    """The report has no such field, or takes any value; files and statement fit each other."""
+    whole = run.lines
+    run.rewrite([*whole[:-1], *({**whole[3], **one} for one in lines), whole[-1]])
+    (run.folder / "verification.json").write_text(report.to_json(report.build(list(read(run.journal)))))
+    subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in digests(run.folder).items()]
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(private_pem()).sign({"subject": subjects}))
+    assert "of which the signed statement is made" in run.bad(NOTHING)["statement"]
+
+
+@pytest.mark.parametrize("name", [JOURNAL_FILE, "verification.json", ENVELOPE_FILE, "summary.dsse.json"])
+def test_a_pipe_in_place_of_a_file_is_not_read(run: Run, name: str) -> None:
+    (run.folder / name).unlink()
+    os.mkfifo(run.folder / name)
+    assert run.bad(NOTHING)
+    if name in (JOURNAL_FILE, "verification.json"):
+        assert f"{name} is not a file that can be read" in run.bad(NOTHING).values()
 
 
 def test_a_removed_envelope_is_found(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -302,3 +303,45 @@ def test_the_signature_and_the_journal_are_in_every_run(made: tuple[Path, Run]) 
     assert manifest["runs"] == [FIRST, SECOND]
     assert {f"runs/{FIRST}/{name}" for name in (ENVELOPE_FILE, JOURNAL_FILE)} <= manifest["files"].keys()
     assert json.dumps(manifest["controls"]["AU-10"]["kinds"]) == '["deploy", "rollback", "verify"]'
+
+
+@pytest.mark.parametrize("left_out", [[1], None, "x", {"a": 1}])
+def test_a_manifest_with_a_malformed_list_of_left_out_runs_is_no_bundle(
+    made: tuple[Path, Run], tmp_path: Path, left_out: object
+) -> None:
+    """Its seal matches: anybody can compute it again."""
+    code, checked = result(sealed(made[0], tmp_path, left_out=left_out))
+    assert code == 1
+    assert "left_out of MANIFEST.json" in checked.own[0].detail
+
+
+@pytest.mark.parametrize("why", ["\ud800", "\x1b[2J", "x\nthe evidence of 2 runs holds"])
+def test_reasons_of_left_out_runs_are_one_line_each(
+    made: tuple[Path, Run], tmp_path: Path, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = result(sealed(made[0], tmp_path, left_out={"one": why}), public(made[1].estate.pem))
+    assert code == 0
+    assert f"not in the bundle: one: {why.encode('unicode_escape').decode()}\n" in capsys.readouterr().out
+
+
+def test_a_manifest_that_is_nested_too_deep_is_no_bundle(made: tuple[Path, Run], tmp_path: Path) -> None:
+    code, checked = result(sealed(made[0], tmp_path, "[" * 3_000_000))
+    assert code == 1
+    assert "nested too deep" in checked.own[0].detail
+
+
+def sealed(path: Path, folder: Path, manifest: str | None = None, **changes: object) -> Path:
+    """Return a copy of a bundle with another manifest, or with changes of it, and the seal of that manifest."""
+    with tarfile.open(path) as tar:
+        files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]  # all are files
+    text = json.dumps({**json.loads(files[bundle.MANIFEST]), **changes}) if manifest is None else manifest
+    files[bundle.MANIFEST] = text.encode()
+    digest = hashlib.sha256(files[bundle.MANIFEST]).hexdigest()
+    files[bundle.SEAL] = f"{digest}  {bundle.MANIFEST}\n".encode()
+    copy = folder / "copy.tar"
+    with tarfile.open(copy, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    return copy

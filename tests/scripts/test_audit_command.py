@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from deployment.errors import Refused
+from deployment.errors import Refused, SettingsError
 from deployment.evidence.audit import Finding, Outcome
-from deployment.evidence.journal import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.settings import load
 from infrastructure import compose
 from scripts.commands import audit
 from tests.checkout import SETTINGS_FILE
+from tests.deployment.fakes import FakeClock
 
 GOOD, BAD, UNCHECKED = (Finding("chain", outcome, "detail") for outcome in Outcome)
 
@@ -64,6 +66,40 @@ def test_files_that_the_signature_does_not_cover_are_named(
 )
 def test_any_first_line_is_read_without_a_traceback(content: bytes, tmp_path: Path) -> None:
     (tmp_path / JOURNAL_FILE).write_bytes(content)
+    assert audit.environment_of(tmp_path) is None
+    assert audit.verify(load(SETTINGS_FILE), tmp_path) == 1
+
+
+def test_names_in_the_folder_cannot_look_like_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "examine", lambda *_: [Finding("report", Outcome.BAD, "contradicts: a\nb, \ud800")])
+    for name in ("x\n  ok           signature          by the environment's key", os.fsdecode(b"\xff.txt"), "\x1b[2J"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "linked").symlink_to("/etc")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "report.html").write_text("")
+    assert audit.verify(load(SETTINGS_FILE), tmp_path) == 1
+    found, others = capsys.readouterr().out.splitlines()[1:]
+    assert found.endswith(r"contradicts: a\nb, \ud800")
+    listed = r"\x1b[2J, dangling, linked, x\n  ok           signature          by the environment's key, \udcff.txt"
+    assert others == f"  not covered by the signature: {listed}"
+
+
+@pytest.mark.parametrize("named", ["nosuch", ["a"], "a\nb"])
+def test_an_environment_that_only_the_journal_names_cannot_be_checked(
+    named: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = {"deployment_id": "one", "environment": named, "mode": "unlock"}
+    Journal(tmp_path / JOURNAL_FILE, "tester", FakeClock()).append("opened", **opened)
+    assert audit.verify_named(SETTINGS_FILE, None, tmp_path) == 6
+    assert "the journal names an unknown environment" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match="unknown environment 'nosuch'"):
+        audit.verify_named(SETTINGS_FILE, "nosuch", tmp_path)
+
+
+def test_a_pipe_in_place_of_the_journal_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / JOURNAL_FILE)
     assert audit.environment_of(tmp_path) is None
     assert audit.verify(load(SETTINGS_FILE), tmp_path) == 1
 

@@ -18,6 +18,8 @@ _SEQUENCE = re.compile(
 _DEEPEST = 8
 # C0 and C1 without line feed and tab, and the characters that change the direction of writing.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Half a character: of a JSON escape, or of a file's name that is not UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _RETURN = re.compile(r"\r\n?")
 # The markup that pytest itself writes: colours, and the progress that it shows in the terminal's tab.
 _MARKUP = re.compile(r"(\x1b\[[0-9;]*m|\x1b\]9;4;[0-9;]*\x1b\\|\r)")
@@ -25,6 +27,8 @@ _MARKUP = re.compile(r"(\x1b\[[0-9;]*m|\x1b\]9;4;[0-9;]*\x1b\\|\r)")
 
 def printable(text: str) -> str:
     """Return the text without escape sequences and control characters; lines and tabs stay, a carriage return ends a line.
+
+    A lone surrogate, which no encoding can write, is spelled as Python spells it: ``\\ud800``.
 
     ``printable`` twice is ``printable`` once.
     """
@@ -35,7 +39,7 @@ def printable(text: str) -> str:
         text, before = _SEQUENCE.sub("", text), text
         if text == before:
             break
-    return _CONTROL.sub("", text)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", _CONTROL.sub("", text))
 
 
 def with_markup(text: str) -> str:

@@ -50,7 +50,7 @@ def _newest(reports: Path, besides: str) -> Iterator[Mapping[str, Any]]:
     for folder in folders[:LISTED]:
         path = folder / REPORT_FILE
         try:
-            if folder.name == besides or path.stat().st_size > LARGEST:
+            if folder.name == besides or not path.is_file() or path.stat().st_size > LARGEST:
                 continue
             yield json.loads(path.read_bytes())
         except (OSError, *NOT_A_REPORT):

@@ -25,6 +25,7 @@ from deployment.evidence.audit import Anchors, Finding, Outcome, examine, signin
 from deployment.evidence.chain import chain
 from deployment.evidence.journal import JOURNAL_FILE
 from deployment.evidence.store.copies import KEPT_FILES
+from deployment.files import parse_json
 
 MANIFEST, SEAL = "MANIFEST.json", "MANIFEST.sha256"
 VERSION = 1
@@ -169,7 +170,7 @@ def _manifest(root: Path, hashes: dict[str, str]) -> Mapping[str, Any]:
     hashes.pop(SEAL)
     if (root / SEAL).read_bytes() != seal:
         raise ValueError(f"{MANIFEST} was changed")
-    manifest: Mapping[str, Any] = json.loads((root / MANIFEST).read_bytes())
+    manifest: Mapping[str, Any] = parse_json((root / MANIFEST).read_bytes())
     if manifest["bundle_version"] != VERSION:
         raise ValueError(f"it has version {manifest['bundle_version']}; this version reads {VERSION}")
     listed = manifest["files"]
@@ -177,6 +178,9 @@ def _manifest(root: Path, hashes: dict[str, str]) -> Mapping[str, Any]:
         raise ValueError(f"not as {MANIFEST} lists them: {', '.join(changed)}")
     if order != [*listed, MANIFEST, SEAL]:
         raise ValueError(f"its files are not in the order of {MANIFEST}")
+    left_out = manifest.get("left_out", {})
+    if not isinstance(left_out, dict) or not all(isinstance(why, str) for why in left_out.values()):
+        raise ValueError(f"left_out of {MANIFEST} has to name the reason of each run that was left out")
     for name in hashes:
         if (match := _KEY.fullmatch(name)) and _fingerprint(root / name) != f"sha256:{match[1]}":
             raise ValueError(f"{name} is another key than its name says")

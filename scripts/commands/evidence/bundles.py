@@ -21,6 +21,7 @@ from deployment.evidence.store.copies import incomplete
 from deployment.files import problem_of
 from deployment.project import framework_version
 from scripts.commands.audit import FAILED, UNCHECKED, line
+from scripts.commands.console import one_line
 from scripts.commands.evidence.stored import Found
 
 
@@ -126,7 +127,7 @@ def verify(path: Path, key_files: Sequence[Path], fingerprints: Sequence[str]) -
         _show(run_id, findings)
     left_out: Mapping[str, str] = checked.manifest.get("left_out", {})
     for run_id, why in left_out.items():
-        click.echo(f"not in the bundle: {run_id}: {why}")
+        click.echo(one_line(f"not in the bundle: {run_id}: {why}"))
     if Outcome.BAD in checked.outcomes:
         click.echo("THE EVIDENCE DOES NOT HOLD: do not rely on this bundle", err=True)
         return FAILED
@@ -138,6 +139,6 @@ def verify(path: Path, key_files: Sequence[Path], fingerprints: Sequence[str]) -
 
 
 def _show(name: str, findings: Sequence[Finding]) -> None:
-    click.echo(name)
+    click.echo(one_line(name))
     for finding in findings:
         click.echo(line(finding))

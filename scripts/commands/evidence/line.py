@@ -84,7 +84,7 @@ def verify(
     from scripts.commands import audit as command
 
     folder = command.choose((reports or tools.project().reports).absolute(), what)
-    sys.exit(command.verify(load(tools.project().settings_file, environment or command.environment_of(folder)), folder))
+    sys.exit(command.verify_named(tools.project().settings_file, environment, folder))
 
 
 def _fingerprint(text: str) -> str:
