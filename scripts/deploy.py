@@ -31,7 +31,6 @@ from verification.redaction.output import Guard  # noqa: E402
 from verification.redaction.redactor import LearningRedactor  # noqa: E402
 
 if TYPE_CHECKING:
-    from deployment.recovery import status as environment_status
     from infrastructure import compose
     from infrastructure.compose import Environment
     from plugins import options, page
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     )
     from scripts.commands.checks import coverage
 else:  # these import boto3 and pytest, which take over a second; each is imported when a command first uses it
-    environment_status = deferred("deployment.recovery.status")
     compose = deferred("infrastructure.compose")
     options = deferred("plugins.options")
     page = deferred("plugins.page")
@@ -153,7 +151,7 @@ def status(environment: str | None, as_json: bool) -> None:
         click.echo(json.dumps({"environment": None}) if as_json else console.no_environment())
         sys.exit(FAILED)
     connected = _connect(settings)
-    document = environment_status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
+    document = console.describe(settings, connected)
     click.echo(json.dumps(document, indent=2) if as_json else console.status(document, compose.processes(settings)))
 
 

@@ -9,12 +9,17 @@ from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive
 from deployment.model import Service
 from deployment.plan import LIVE_SINCE, LiveSince, Ports
 from deployment.ports import Registry
-from deployment.recovery.undo import last_promotion
+from deployment.recovery.undo import Asker, undoable
 from deployment.releases import named_image
 
 
-def describe(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
-    """Return the document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
+def describe(
+    environment: str, live_url: str, ports: Ports, registry: Registry, asker: Asker | None = None
+) -> dict[str, Any]:
+    """Return the document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed.
+
+    ``asker``: the caller, if the document says whether this caller may roll back.
+    """
     live = ports.router.observe().live
     current = open_deployment(ports)
     service = ports.platform.describe(live)
@@ -27,7 +32,7 @@ def describe(environment: str, live_url: str, ports: Ports, registry: Registry) 
         "lock": _lock(ports),
         "live_domain": _live_domain(ports),
         "live_since": _live_since(ports, service),
-        "rollback": _rollback(ports, registry),
+        "rollback": _rollback(ports, registry, asker),
     }
 
 
@@ -48,11 +53,11 @@ def _live_since(ports: Ports, live: Service) -> dict[str, Any] | None:
     return {"at": since.at, "by": since.by, "how": since.how, "deployment_id": since.deployment_id}
 
 
-def _rollback(ports: Ports, registry: Registry) -> dict[str, Any]:
+def _rollback(ports: Ports, registry: Registry, asker: Asker | None) -> dict[str, Any]:
     """Return what ``rollback`` would do now: to which release, or why not. It changes nothing."""
     nothing: dict[str, Any] = {"colour": None, "image": None, "version": None, "undoes": None}
     try:
-        promotion = last_promotion(ports)
+        promotion = undoable(ports, asker)
     except Refused as error:
         return {"possible": False, **nothing, "reason": first_line(error)}
     back = promotion.previous

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from deployment.access import Access, Duty, demand
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
@@ -11,7 +13,7 @@ from deployment.flow.lease import LeaseKeeper, alive, open_deployment, regain, r
 from deployment.flow.lost_reports import lost_report, note_of
 from deployment.flow.rollback import ByHand, MovedBack, Retirement, make_room, move_traffic_back, retire
 from deployment.flow.steps import Steps
-from deployment.model import Colour, Holder, Reason
+from deployment.model import Caller, Colour, Holder, Reason
 from deployment.phases import Phase
 from deployment.plan import (
     LIVE_SINCE,
@@ -26,6 +28,27 @@ from deployment.plan import (
     Ports,
     Promotion,
 )
+from deployment.recovery.lock_wait import refuse_while_held
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for a rollback, and the lists of those who may."""
+
+    access: Access
+    caller: Caller
+
+
+def undoable(ports: Ports, asker: Asker | None = None, again: Callable[[LostWayBack], str] | None = None) -> Promotion:
+    """Return the promotion that this caller can undo now: the decision of ``rollback``, which ``status`` shows.
+
+    Without ``asker`` the lists are not compared. ``again``: as for ``last_promotion``. Raises NotPermitted, LeaseHeld if a
+    living process holds the lock, or Refused if there is no such promotion.
+    """
+    if asker is not None:
+        demand(asker.access, [Duty.ROLLBACK], asker.caller)
+    refuse_while_held(ports)
+    return last_promotion(ports, again)
 
 
 def last_promotion(ports: Ports, again: Callable[[LostWayBack], str] | None = None) -> Promotion:

@@ -12,6 +12,9 @@ import click
 from deployment.events import Event, StepBegan, StepEnded, Waiting
 from deployment.evidence.sentence import in_environment
 from deployment.phases import Phase
+from deployment.recovery import status as current
+from deployment.recovery.undo import Asker
+from deployment.settings import Settings
 from infrastructure.compose import Environment
 from plugins.signals import Signals
 from verification.redaction.redactor import LearningRedactor
@@ -99,6 +102,12 @@ def one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def describe(settings: Settings, environment: Environment) -> dict[str, Any]:
+    """Return the document of ``status --json`` for the caller of this environment. Raises CloudError or SwitchFailed."""
+    asker = Asker(settings.access, environment.caller)
+    return current.describe(environment.name, environment.live_url, environment.ports, environment.registry, asker)
+
+
 def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
     """Return the output of ``status`` as text."""
     lines = [f"environment  {document['environment']}", f"live domain  {document['live_url']}"]
@@ -148,7 +157,7 @@ def _since(since: Mapping[str, Any] | None) -> str:
 
 def _rollback(rollback: Mapping[str, Any]) -> str:
     if not rollback["possible"]:
-        return f"not possible: {rollback['reason']}"
+        return f"not possible now: {rollback['reason']}"
     release = rollback["image"] or rollback["version"] or "the previous release"
     return f"would send traffic to {rollback['colour']}, {release}, and undo {rollback['undoes']}"
 

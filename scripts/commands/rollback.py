@@ -25,7 +25,7 @@ from deployment.plan import LostWayBack, Promotion
 from deployment.ports import NothingWritten, WrittenData
 from deployment.recovery.leftovers import LEDGER_FILE, remove_own
 from deployment.recovery.lock_wait import Queue, refuse_while_held
-from deployment.recovery.undo import Undo, last_promotion, lost_way_back, refuse_irreversible
+from deployment.recovery.undo import Asker, Undo, last_promotion, lost_way_back, refuse_irreversible, undoable
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from plugins.page import render
@@ -62,11 +62,10 @@ def rollback(settings: Settings, environment: Environment, reports: Path, asked:
     Raises Refused if the caller may not roll back, or if no promotion can be undone.
     """
     asked = asked or Request()
-    demand(settings.access, [Duty.ROLLBACK], environment.caller)
-    Queue(environment.ports.clock, asked.wait_for_lock, console.waiting()).retry(
-        lambda: refuse_while_held(environment.ports)
+    asker = Asker(settings.access, environment.caller)
+    promotion = Queue(environment.ports.clock, asked.wait_for_lock, console.waiting()).retry(
+        lambda: undoable(environment.ports, asker, lambda lost: _again(environment, lost))
     )
-    promotion = last_promotion(environment.ports, lambda lost: _again(environment, lost))
     refuse_irreversible(promotion, asked.irreversible)
     # The promoted colour needs the rights, since it is stopped afterwards; the previous colour is not changed.
     admission = admit(settings.access, [Duty.ROLLBACK], environment.caller, environment.permissions, promotion.target)

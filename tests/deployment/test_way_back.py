@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from deployment.errors import Refused
+from deployment.access import Access, Duty
+from deployment.errors import LeaseHeld, Refused
 from deployment.evidence.journal import Journal
+from deployment.flow.lease import this_process
 from deployment.flow.machine import Machine
-from deployment.model import Colour, Reason
+from deployment.model import Caller, Colour, Reason
 from deployment.phases import Phase
 from deployment.plan import Plan
 from deployment.recovery.status import describe
-from deployment.recovery.undo import last_promotion, lost_way_back
+from deployment.recovery.undo import Asker, last_promotion, lost_way_back, undoable
+from scripts.commands import console
 from tests.deployment.fakes import BLUE, GREEN, NEW, OLD, FakeRegistry
 from tests.deployment.harness import ACTOR, GATES, Deployment
 
@@ -159,4 +162,30 @@ def test_status_during_a_deployment_waits_for_no_lock(one: Deployment) -> None:
     one.to_verified()
     found = status(one)
     assert found["deployment"]["id"] == "one"
-    assert "is under way" in found["rollback"]["reason"]
+    assert "deployment one of tester holds the lock" in found["rollback"]["reason"].replace(ACTOR, "tester")
+
+
+@pytest.mark.parametrize("doing", ["deploy 1.2.0", "rollback"])
+def test_status_promises_no_rollback_while_a_living_process_holds_the_lock(done: Deployment, doing: str) -> None:
+    holder = done.ports.lease.acquire(this_process("two", ACTOR, done.ports.clock, done.limits, doing))
+    with pytest.raises(LeaseHeld) as refused:
+        undoable(done.ports)
+    found = status(done)
+    assert (found["rollback"]["possible"], found["rollback"]["reason"]) == (False, refused.value.message)
+    assert f"doing: {doing}" in found["rollback"]["reason"]
+    assert f"rollback     not possible now: deployment two of {ACTOR} holds the lock" in console.status(found, [])
+    done.ports.lease.release(holder)
+    assert status(done)["rollback"]["possible"]
+
+
+@pytest.mark.parametrize("listed", [(), ("arn:aws:iam::123456789012:user/other",)])
+def test_status_promises_no_rollback_to_a_caller_who_may_not(done: Deployment, listed: tuple[str, ...]) -> None:
+    caller = Caller("arn:aws:iam::123456789012:user/tester", "123456789012")
+    access = Access({Duty.ROLLBACK: listed}, {Duty.ROLLBACK: "access.rollback"})
+    found = describe("test", "http://live.example", done.ports, FakeRegistry(OLD, NEW), Asker(access, caller))[
+        "rollback"
+    ]
+    assert not found["possible"]
+    assert found["reason"].startswith(f"{caller.arn} may not rollback: it is not on the list access.rollback")
+    allowed = Asker(Access({Duty.ROLLBACK: (*listed, caller.arn)}), caller)
+    assert describe("test", "http://live.example", done.ports, FakeRegistry(OLD, NEW), allowed)["rollback"]["possible"]
