@@ -12,7 +12,7 @@ from deployment.evidence.past import marks as marking
 from deployment.evidence.past.figures import COUNTED, Figures, figures, slowest
 from deployment.evidence.past.runs import Seen, read
 from deployment.files import replace_file
-from plugins.page.rendering import template
+from plugins.page.rendering import encodable, template
 from verification import history as checks
 
 INDEX_FILE = "index.html"
@@ -54,7 +54,7 @@ def index(reports: Path) -> Index:
         verdicts=sorted({run.verdict for run in runs}),
         pages={run.id for run in runs if (reports / run.id / "report.html").is_file()},
     )
-    return Index(text, counted, left_out)
+    return Index(encodable(text), counted, left_out)
 
 
 def flakiest_checks(

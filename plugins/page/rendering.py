@@ -31,7 +31,7 @@ PAGE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 def render(data: Mapping[str, Any]) -> str:
     """Return the page of a report; the template engine escapes every value."""
     gates = data["gates"]
-    return template(PAGE, SCRIPT).render(
+    text = template(PAGE, SCRIPT).render(
         data=data,
         report=data["report"],
         headline=headline(data),
@@ -71,6 +71,12 @@ def render(data: Mapping[str, Any]) -> str:
         pictures=charts.pictures(data),
         marks=view.MARKS,
     )
+    return encodable(text)
+
+
+def encodable(text: str) -> str:
+    """Return a page that UTF-8 can encode: half characters, of JSON or of a file's name, are spelled as in Python."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @functools.cache

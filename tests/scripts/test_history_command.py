@@ -317,6 +317,24 @@ def test_a_duration_that_is_no_number_stops_nothing(tmp_path: Path, seconds: str
     assert len(read(tmp_path).left_out) == 1
 
 
+@pytest.mark.parametrize("field", ["actor", "environment", "reason", "image"])
+def test_half_a_character_in_a_report_stops_nothing(tmp_path: Path, field: str) -> None:
+    """Each run writes the page at its end, after its own result is known."""
+    report(tmp_path, 0, "green", "promoted", **{field: "half \ud800"})
+    said: list[str] = []
+    assert refresh(tmp_path, said.append) is not None
+    assert said == []
+    assert r"half \ud800" in (tmp_path / "index.html").read_text()
+
+
+def test_a_folder_whose_name_is_not_utf_8_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"20261101-12000\xff-green-aaaaaa")).mkdir()
+    done = call(tmp_path)
+    assert done.exit_code == 0
+    assert r"left out: 20261101-12000\udcff-green-aaaaaa: " in done.stderr
+    assert r"20261101-12000\udcff-green-aaaaaa" in (tmp_path / "index.html").read_text()
+
+
 def test_a_pipe_in_place_of_a_report_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "verification.json")

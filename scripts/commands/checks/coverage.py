@@ -12,6 +12,7 @@ import click
 from deployment.errors import JournalBroken, Refused, first_line
 from deployment.evidence.journal import JOURNAL_FILE, last_data, read
 from scripts.commands import audit
+from scripts.commands.console import one_line
 from verification.contract.coverage import demanded
 
 FAILED = 1
@@ -61,7 +62,7 @@ def _newest(reports: Path) -> tuple[Path, Mapping[str, Any]]:
         try:
             data = _recorded(folder)
         except (JournalBroken, OSError) as error:
-            click.echo(f"left out: {folder.name}: {first_line(error)}", err=True)
+            click.echo(one_line(f"left out: {folder.name}: {first_line(error)}"), err=True)
             continue
         if data is not None:
             return folder, data

@@ -24,6 +24,7 @@ from deployment.files import problem_of
 from plugins.page import refresh
 from plugins.page.history import INDEX_FILE, flakiest_checks
 from plugins.page.view import duration
+from scripts.commands.console import one_line
 
 FAILED = 1
 LISTED = 5
@@ -42,9 +43,9 @@ def page(reports: Path) -> int:
     if shown is None:
         return FAILED
     for one in shown.figures:
-        click.echo(_line(one))
+        click.echo(one_line(_line(one)))
     for name, problem in shown.left_out:
-        click.echo(f"left out: {name}: {problem}", err=True)
+        click.echo(one_line(f"left out: {name}: {problem}"), err=True)
     click.echo(f"history: {reports / INDEX_FILE}")
     return 0
 
@@ -78,7 +79,7 @@ def as_csv(reports: Path, past: Past) -> int:
     for run in past.runs:
         writer.writerow({name: _cell(value) for name, value in _row(run, marks.get(run.id, {})).items()})
     for name, problem in past.left_out:
-        click.echo(f"left out: {name}: {problem}", err=True)
+        click.echo(one_line(f"left out: {name}: {problem}"), err=True)
     click.echo(text.getvalue(), nl=False)
     return 0
 

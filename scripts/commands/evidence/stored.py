@@ -16,6 +16,7 @@ from deployment.evidence import keys
 from deployment.evidence.attestation import Checker
 from deployment.evidence.data.content import DATA_FILE, parse
 from deployment.evidence.journal import JOURNAL_FILE
+from deployment.evidence.past.runs import NOT_A_REPORT
 from deployment.evidence.store import copies
 from deployment.files import problem_of
 from deployment.ports import AuditStore
@@ -24,6 +25,7 @@ from infrastructure.compose import Environment
 from infrastructure.estate import audit_folder
 from plugins.page import render as page_of
 from scripts.commands.audit import checker_of, environment_of
+from scripts.commands.console import one_line
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -100,7 +102,7 @@ def show(found: Found, as_json: bool) -> int:
         return 0
     click.echo(f"{len(runs)} run{'' if len(runs) == 1 else 's'} of {found.environment} in {found.place}")
     for run_id, files in runs.items():
-        click.echo(f"  {run_id}  {', '.join(files)}")
+        click.echo(one_line(f"  {run_id}  {', '.join(files)}"))
     return 0
 
 
@@ -134,7 +136,7 @@ def render(found: Found, run_id: str, target: Path | None) -> int:
         )
     try:
         page = page_of(parse(content)).encode()
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except NOT_A_REPORT as error:
         raise Refused(f"{DATA_FILE} of {run_id} cannot be rendered: {first_line(error)}") from None
     path = (target or Path(f"{run_id}.html")).absolute()
     if os.path.lexists(path) and (not path.is_file() or path.read_bytes() != page):
