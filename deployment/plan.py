@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from deployment.errors import CloudError, first_line
 from deployment.files import parse_json
 from deployment.model import Colour, Holder, Image, Reason
 from deployment.phases import Phase
@@ -18,6 +20,19 @@ LOST_WAY_BACK, LIVE_SINCE = "lost_way_back", "live_since"
 """The notes beside the lease with the content of these names' classes."""
 CHECKS, CHECKS_OF = "checks", "checks_of"
 """The notes beside the lease with the checks that the last promotion had to pass (a JSON list), and with its id."""
+
+
+@contextmanager
+def _note(name: str) -> Iterator[None]:
+    """Raise CloudError, which names the note, instead of the errors of code that reads a note of another shape."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CloudError(
+            f"the note {name} beside the lock cannot be read ({type(error).__name__}: {first_line(error)})",
+            hint="Another program has written it: correct or remove it in the lock's table. `status` and "
+            "docs/roll-back-by-hand.md show how to move traffic without it.",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -167,8 +182,9 @@ class DeploymentRecord:
         return json.dumps(plan | asdict(self.owner) | own | {"reason": reason} | beside)
 
     @staticmethod
+    @_note("deployment")
     def load(text: str) -> DeploymentRecord:
-        """Read a record from JSON; keys that other versions have added are ignored. Raises ValueError, KeyError or TypeError."""
+        """Read a record from JSON; keys that other versions have added are ignored. Raises CloudError."""
         raw: dict[str, Any] = parse_json(text)
         return DeploymentRecord(
             plan=Plan(
@@ -240,8 +256,9 @@ class Promotion:
         return json.dumps(asdict(self) | {"image": _image(self.image), "previous": _stored(self.previous)})
 
     @staticmethod
+    @_note("promotion")
     def load(text: str) -> Promotion:
-        """Read a promotion from its JSON."""
+        """Read a promotion from its JSON. Raises CloudError."""
         raw: dict[str, Any] = parse_json(text)
         return Promotion(
             **{
@@ -269,8 +286,9 @@ class LostWayBack:
         return json.dumps({"promotion": self.promotion.dump(), "lost_by": self.lost_by, "how": self.how})
 
     @staticmethod
+    @_note(LOST_WAY_BACK)
     def load(text: str) -> LostWayBack:
-        """Read it from its JSON."""
+        """Read it from its JSON. Raises CloudError."""
         raw: dict[str, Any] = parse_json(text)
         return LostWayBack(Promotion.load(raw["promotion"]), raw["lost_by"], raw["how"])
 
@@ -295,7 +313,8 @@ class LiveSince:
         return json.dumps(asdict(self))
 
     @staticmethod
+    @_note(LIVE_SINCE)
     def load(text: str) -> LiveSince:
-        """Read it from its JSON; keys that other versions have added are ignored."""
+        """Read it from its JSON; keys that other versions have added are ignored. Raises CloudError."""
         raw: dict[str, Any] = parse_json(text)
         return LiveSince(**{one.name: raw[one.name] for one in fields(LiveSince)})

@@ -353,10 +353,11 @@ class DeploymentState:
         notes: dict[str, str | None] = {"promotion": None}
         try:
             text = self._ports.lease.notes().get("promotion")
+            last = Promotion.load(text) if text is not None else None
         except CloudError:  # only the explanation is lost
             return notes
-        if text is not None and Promotion.load(text).previous.colour is self._plan.target:
-            notes[LOST_WAY_BACK] = LostWayBack(Promotion.load(text), self._plan.deployment_id, "overwritten").dump()
+        if last is not None and last.previous.colour is self._plan.target:
+            notes[LOST_WAY_BACK] = LostWayBack(last, self._plan.deployment_id, "overwritten").dump()
         return notes
 
     def _kept_since(self, live: Colour) -> dict[str, str | None]:

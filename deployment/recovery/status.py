@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployment.errors import Refused, first_line
+from deployment.errors import CloudError, Refused, first_line
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive
 from deployment.model import Service
 from deployment.plan import LIVE_SINCE, LiveSince, Ports
@@ -47,7 +47,10 @@ def _live_domain(ports: Ports) -> dict[str, Any]:
 def _live_since(ports: Ports, live: Service) -> dict[str, Any] | None:
     """Return since when this release is live, and by whom; None if another writer changed it, or nothing is known."""
     text = ports.lease.notes().get(LIVE_SINCE)
-    since = LiveSince.load(text) if text else None
+    try:
+        since = LiveSince.load(text) if text else None
+    except CloudError:  # the note was spoiled
+        return None
     if since is None or (since.colour, since.digest) != (live.colour, live.digest):
         return None
     return {"at": since.at, "by": since.by, "how": since.how, "deployment_id": since.deployment_id}
@@ -58,7 +61,7 @@ def _rollback(ports: Ports, registry: Registry, asker: Asker | None) -> dict[str
     nothing: dict[str, Any] = {"colour": None, "image": None, "version": None, "undoes": None}
     try:
         promotion = undoable(ports, asker)
-    except Refused as error:
+    except (Refused, CloudError) as error:  # a note can be spoiled
         return {"possible": False, **nothing, "reason": first_line(error)}
     back = promotion.previous
     image = named_image(registry, back.digest)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from deployment.access import Access, Duty
-from deployment.errors import LeaseHeld, Refused
+from deployment.errors import CloudError, LeaseHeld, Refused
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import this_process
 from deployment.flow.machine import Machine
 from deployment.model import Caller, Colour, Reason
 from deployment.phases import Phase
-from deployment.plan import Plan
+from deployment.plan import LIVE_SINCE, Plan
 from deployment.recovery.status import describe
 from deployment.recovery.undo import Asker, last_promotion, lost_way_back, undoable
 from scripts.commands import console
@@ -176,6 +176,26 @@ def test_status_promises_no_rollback_while_a_living_process_holds_the_lock(done:
     assert f"rollback     not possible now: deployment two of {ACTOR} holds the lock" in console.status(found, [])
     done.ports.lease.release(holder)
     assert status(done)["rollback"]["possible"]
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000_000, "{}", "[]", '{"target": "red"}', "x"])
+def test_spoiled_notes_end_in_errors_that_name_them(done: Deployment, text: str) -> None:
+    notes = done.lease.kept
+    notes |= dict.fromkeys(("promotion", LIVE_SINCE), text)
+    with pytest.raises(CloudError, match="the note promotion beside the lock cannot be read"):
+        last_promotion(done.ports)
+    found = status(done)
+    assert found["live_since"] is None
+    assert found["rollback"]["reason"].startswith("the note promotion beside the lock cannot be read")
+    notes["deployment"] = text
+    with pytest.raises(CloudError, match="the note deployment beside the lock cannot be read"):
+        status(done)
+
+
+def test_a_spoiled_note_about_the_last_promotion_stops_no_deployment(done: Deployment) -> None:
+    done.lease.kept["promotion"] = "{}"
+    assert attempt(done, "two").phase is Phase.REJECTED
+    assert lost_way_back(done.ports) is None
 
 
 @pytest.mark.parametrize("listed", [(), ("arn:aws:iam::123456789012:user/other",)])

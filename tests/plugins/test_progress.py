@@ -163,6 +163,12 @@ def test_usual_durations_are_medians_of_the_newest_runs_of_the_environment(tmp_p
     assert durations(tmp_path / "nowhere", "production") == {}
 
 
+def test_a_pipe_in_place_of_an_earlier_report_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "20261125-120000-green-abcdef").mkdir()
+    os.mkfifo(tmp_path / "20261125-120000-green-abcdef" / "verification.json")
+    assert durations(tmp_path, "production") == {}
+
+
 class Tty(io.StringIO):
     """A text stream that says that it is a terminal."""
 

@@ -25,6 +25,7 @@ PIECES = ("\x1b", "[", "]", "0", ";", "4", "1", "m", "\x07", "\\", "P", "\x9b", 
         ("a\x08b\x00c\x7fd\x1b", "abcd"),
         ("\x1b\x1b[1m[2Jx", "x"),
         ("\u202eabc\u2066", "abc"),
+        ("a\ud800b\udcff", r"a\ud800b\udcff"),
     ],
 )
 def test_control_characters_are_removed(text: str, expected: str) -> None:
