@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, Flag, StrEnum, auto
@@ -309,13 +309,24 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the live domain on a fresh connection: its colour, generation and version, or the problem."""
+    """One answer of the live domain on a fresh connection: its colour, generation and version, or the problem.
+
+    ``status``: the HTTP status; None if there was no answer, or if it is unknown.
+    """
 
     ok: bool
     colour: str | None = None
     generation: int | None = None
     version: str | None = None
     problem: str | None = None
+    status: int | None = None
+
+    def fails_like(self, problems: Collection[str]) -> bool:
+        """Return whether the service gave this answer, and its problem is one of these, to the letter.
+
+        A gateway answers 502 or 504 if the service gave no answer.
+        """
+        return not self.ok and self.status not in (None, 502, 504) and self.problem in problems
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,9 @@ class HttpFrontDoor:
         colour = response.headers.get("x-bg-color")
         generation = _number(response.headers.get("x-bg-generation"))
         if (problem := judge(prepared, Received(response), quote=False)) is not None:
-            return Answer(False, colour, generation, None, f"{health.step.request}: {problem}")
-        return Answer(True, colour, generation, version_of(health, Received(response)))
+            problem = f"{health.step.request}: {problem}"
+            return Answer(False, colour, generation, None, problem, response.status_code)
+        return Answer(True, colour, generation, version_of(health, Received(response)), status=response.status_code)
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""

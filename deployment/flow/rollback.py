@@ -103,7 +103,7 @@ def move_traffic_back(
         if by_hand is not None and (by_hand.resumed or steps.written):
             _keep_promoted(ports, steps, holder, by_hand.promotion, limits)
         raise
-    to = Destination(previous.colour, previous.origin, previous.version)
+    to = _destination(previous)
     # Late errors of the candidate are seen here too, and the candidate is the worse place: only the deadline ends this.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), tolerant=True))
     remaining = _wait_until_healthy(ports, steps, previous, left())
@@ -232,7 +232,11 @@ def _route_to(
         return seen.generation
     if not is_live:
         worth_it(ports, previous)
-    return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
+    return write(ports, steps, holder, seen, _destination(previous)).generation
+
+
+def _destination(previous: LiveSnapshot) -> Destination:
+    return Destination(previous.colour, previous.origin, previous.version, previous.problems)
 
 
 def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
@@ -242,11 +246,14 @@ def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
 
 
 def _silence(ports: Ports, previous: LiveSnapshot) -> str | None:
-    """Return a sentence if the previous colour does not answer at its own address; None if it does."""
+    """Return a sentence if the previous colour does not answer at its own address; None if it does.
+
+    A health check that fails as it did before the deployment is an answer: the colour need not be better than it was.
+    """
     problem = "no answer"
     for _ in range(ALIVE_TRIES):
         for answer in ports.front.ask(1, previous.url):
-            if answer.ok and previous.version in (None, answer.version):
+            if answer.fails_like(previous.problems) or (answer.ok and previous.version in (None, answer.version)):
                 return None
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
     return (

@@ -21,11 +21,16 @@ ERRORS_TOLERATED = 2
 
 @dataclass(frozen=True)
 class Destination:
-    """The destination of the traffic: the colour, its own host, and the version that must answer (None: any)."""
+    """The destination of the traffic: the colour, its own host, and the version that must answer (None: any).
+
+    ``problems``: those from before the deployment. A health check that fails with one of them confirms a switch as well:
+    by its colour and generation, because it names no version.
+    """
 
     colour: Colour
     origin: str | None
     version: str | None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,12 @@ def _has_spread(ports: Ports, to: Destination, generation: int, seen: _Seen) -> 
 
 
 def _objection(answer: Answer, to: Destination, generation: int) -> str | None:
-    if not answer.ok:
+    as_before = answer.fails_like(to.problems)
+    if not answer.ok and not as_before:
         return answer.problem or "no healthy answer"
     if answer.colour is not None and answer.colour != to.colour:
         return f"answered by {answer.colour}"
-    if to.version is not None and answer.version != to.version:
+    if not as_before and to.version is not None and answer.version != to.version:
         return f"version {answer.version!r}, not {to.version!r}"
     if answer.generation is not None and answer.generation < generation:
         return f"answered by generation {answer.generation}, not {generation}"

@@ -75,7 +75,7 @@ def _rollback(ports: Ports, registry: Registry, asker: Asker | None) -> dict[str
     if not service.running or service.digest != back.digest:
         return {"possible": False, **found, "reason": f"{back.colour} is {service.status} on {service.digest}"}
     answer = next(iter(ports.front.ask(1, back.url)), None)
-    if answer is None or not answer.ok:
+    if answer is None or not (answer.ok or answer.fails_like(back.problems)):
         problem = answer.problem if answer else "no answer"
         return {"possible": False, **found, "reason": f"{back.colour} cannot take the traffic back: {problem}"}
     if promotion.image.irreversible:

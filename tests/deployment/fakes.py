@@ -71,14 +71,16 @@ class FakeClock:
 class Side:
     """The service of one colour.
 
-    ``error``: the problem of its answers if it fails its health check. ``unhealthy``: the problem that the platform reports.
-    ``fails_users``: the problem, or the problems, that users have although the health check passes. ``wanted``: the number
-    of instances that are wanted, ``healthy``: of those that are healthy, to which each description adds ``growth``.
+    ``error``: the problem of its answers if it fails its health check, with this ``status``; None: it gives no answer.
+    ``unhealthy``: the problem that the platform reports. ``fails_users``: the problem, or the problems, that users have
+    although the health check passes. ``wanted``: the number of instances that are wanted, ``healthy``: of those that are
+    healthy, to which each description adds ``growth``.
     """
 
     image: Image | None = None
     running: bool = False
     error: str | None = None
+    status: int | None = 500
     version: str | None = None
     polls: int = 0
     unhealthy: str | None = None
@@ -381,7 +383,8 @@ class FakeFront:
     def _of(self, side_of: Colour, colour: Colour | None, generation: int | None) -> Answer:
         side = self.cloud.sides[side_of]
         if side.image is None or not side.running or side.error:
-            return Answer(False, colour, generation, None, side.error or "connection refused")
+            status = side.status if side.running and side.error else None
+            return Answer(False, colour, generation, None, side.error or "connection refused", status)
         return Answer(True, colour, generation, side.version or side.image.version)
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deployment.model import Reason
+from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
+from deployment.recovery.status import describe
 from deployment.recovery.undo import Undo
-from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.fakes import BLUE, GREEN, OLD, FakeRegistry
+from tests.deployment.fakes import NEW as RELEASE
 from tests.deployment.harness import GATES, Deployment
 
 NO_DATABASE = "GET /health/database: status 404"
@@ -82,6 +84,111 @@ def test_colour_that_does_not_answer_gets_no_traffic(one: Deployment) -> None:
     one.machine.abandon(HARM)
     assert one.machine.phase is Phase.HALTED
     assert one.cloud.routes.live is GREEN
+
+
+NO_LIVEZ = "GET /livez: status 404, expected 200"
+SICK = "GET /health: status 503, expected 200"
+NOT_UP = "GET /health: $.status is not as expected"
+SICK_BEFORE = [(NO_LIVEZ, 404), (SICK, 503), (NOT_UP, 200)]
+
+
+def sick(one: Deployment, problem: str, status: int | None) -> Deployment:
+    """Deploy to green although the health check of blue, which is live, fails with this problem."""
+    blue = one.cloud.sides[BLUE]
+    blue.error, blue.status = problem, status
+    one.machine.lease(allow_unhealthy_live="1.1.0 mends it")
+    one.machine.provision()
+    one.machine.promote(GATES)
+    return one
+
+
+@pytest.mark.parametrize(("problem", "status"), SICK_BEFORE)
+def test_health_check_that_fails_as_before_takes_the_traffic_back(one: Deployment, problem: str, status: int) -> None:
+    """An older release has no /livez, for example; it is alive, and the candidate does harm."""
+    sick(one, problem, status).machine.abandon(HARM)
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
+    assert str(one.machine.reason).endswith(f"as before the deployment: {problem}")
+
+
+@pytest.mark.parametrize(("problem", "status"), SICK_BEFORE)
+def test_recover_goes_back_to_a_health_check_that_fails_as_before(
+    one: Deployment, problem: str, status: int, tmp_path: Path
+) -> None:
+    sick(one, problem, status).mark_dead()
+    elsewhere = tmp_path / "elsewhere"
+    assert one.recover(elsewhere) is Phase.ROLLED_BACK
+    assert one.report(elsewhere)["reason"].endswith(f"as before the deployment: {problem}")
+
+
+@pytest.mark.parametrize(("problem", "status"), SICK_BEFORE)
+def test_undo_goes_back_to_a_health_check_that_fails_as_before(one: Deployment, problem: str, status: int) -> None:
+    """Only if the live colour is unhealthy as well."""
+    sick(one, problem, status)
+    one.machine.bake(lambda: None)
+    one.machine.complete()
+    one.machine.let_go()
+    found = describe("test", "http://live.example", one.ports, FakeRegistry(OLD, RELEASE))["rollback"]
+    assert found["possible"], found
+    assert one.undo().phase is Phase.REJECTED
+    assert one.cloud.routes.live is GREEN
+    one.cloud.sides[GREEN].fails_users = NEW
+    undo = one.undo()
+    assert undo.phase is Phase.ROLLED_BACK
+    assert str(undo.reason).endswith(f"as before the deployment: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ((NO_LIVEZ, 404), (SICK, 503)),
+        ((NO_LIVEZ, 404), ("GET /livez: status 500, expected 200", 500)),
+        ((SICK, 503), ("GET /health: ReadTimeout", None)),
+        (("GET /health: ReadTimeout", None), ("GET /health: ReadTimeout", None)),
+        (("GET /health: status 502, expected 200", 502), ("GET /health: status 502, expected 200", 502)),
+        (("GET /health: status 504, expected 200", 504), ("GET /health: status 504, expected 200", 504)),
+    ],
+)
+def test_health_check_that_fails_otherwise_or_does_not_answer_gets_no_traffic(
+    one: Deployment, before: tuple[str, int | None], now: tuple[str, int | None]
+) -> None:
+    """A gateway's 502 or 504 says that the colour did not answer."""
+    sick(one, *before)
+    blue = one.cloud.sides[BLUE]
+    blue.error, blue.status = now
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+    assert one.cloud.routes.live is GREEN
+
+
+def test_health_check_that_fails_is_not_excused_without_the_option(one: Deployment) -> None:
+    one.to_verified()
+    one.machine.promote(GATES)
+    one.cloud.sides[BLUE].error = SICK
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+    assert one.cloud.routes.live is GREEN
+
+
+@pytest.mark.parametrize(
+    "other", [Answer(False, "green", 9, None, SICK, 503), Answer(False, "blue", 8, None, SICK, 503)]
+)
+def test_answers_that_fail_as_before_confirm_only_with_colour_and_generation(one: Deployment, other: Answer) -> None:
+    """The candidate may fail its health check like the previous colour, and earlier routes may have sent the request."""
+    sick(one, SICK, 503)
+    one.front.script = [other] * 40
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert not one.front.script, "these answers confirm nothing"
+
+
+def test_without_headers_the_routes_confirm_an_answer_that_fails_as_before(one: Deployment) -> None:
+    """As behind a load balancer or DNS: it names no version either."""
+    sick(one, SICK, 503)
+    one.front.script = [Answer(False, problem=SICK, status=503)] * 1000
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert one.cloud.routes.live is BLUE
 
 
 def test_recover_on_another_machine_excuses_the_same_problems(one: Deployment, tmp_path: Path) -> None:

@@ -210,3 +210,27 @@ def test_service_of_another_kind(tmp_path: Path) -> None:
         assert [one.problem for one in front.ask(1)] == ["GET /up: status 500, expected 200"]
     finally:
         shop.stop()
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_health_check_that_fails_as_in_an_examination_before(tmp_path: Path, status: int) -> None:
+    """A rollback compares the two to the letter; a request without an answer is never like it."""
+    path = tmp_path / "service.yaml"
+    path.write_text(DESCRIPTION, encoding="utf-8")
+    shop = Shop()
+    try:
+        front = HttpFrontDoor(shop.url, None, load_service(path, path.name), timeout_s=5)
+        shop.fail = {"/up": status}
+        before = front.examine(every=True)
+        (answer,) = front.ask(1)
+        assert (answer.status, answer.fails_like(before), answer.fails_like(())) == (status, True, False)
+        shop.fail = {"/up": 500}
+        assert not front.ask(1)[0].fails_like(before)
+        shop.fail = {}
+        assert not front.ask(1)[0].fails_like(before)
+    finally:
+        shop.stop()
+    before = front.examine(every=True)
+    (silent,) = front.ask(1)
+    assert silent.problem in before
+    assert not silent.fails_like(before)
