@@ -238,6 +238,37 @@ def test_without_enough_good_answers_of_the_previous_colour_slowness_is_harm(sha
         assert any(found) is harmed
 
 
+def beside_few(ms: float, slow_share: float, good_every: int, good_ms: float, *, share: bool = False) -> CandidateWatch:
+    """Return a watch of a release of which ``slow_share`` takes ``ms``; one of ``good_every`` controls is good."""
+    watch, draw = candidate_watch(share=share), random.Random(1)
+    for n in range(1200):
+        if n % 5 == 0:
+            good = n // 5 % good_every == 0
+            watch.feed_control(replace(sample(n, ms=good_ms if good else 1, ok=good, colour="blue"), control=True))
+        watch.feed(sample(n, ms=ms if draw.random() < slow_share else 6))
+    return watch
+
+
+@pytest.mark.parametrize(("ms", "slow_share"), [(50, 0.70), (50, 0.75), (50, 0.80), (1500, 0.60), (1500, 0.65)])
+@pytest.mark.parametrize("good_every", [6, 7, 8, 50, 1])
+def test_few_fast_answers_of_the_previous_colour_excuse_nothing(ms: float, slow_share: float, good_every: int) -> None:
+    """A previous colour that fails most requests excuses no more than a dead one."""
+    assert beside_few(ms, slow_share, good_every, 5).harm
+
+
+def test_reason_says_that_the_previous_colour_gave_too_few_answers() -> None:
+    harm = beside_few(50, 0.7, 8, 5).harm
+    assert str(harm).endswith("; of the previous colour at the same time: 0 of 5, too few to excuse the release")
+
+
+@pytest.mark.parametrize(("ms", "slow_share"), [(50, 0.75), (1500, 0.60)])
+@pytest.mark.parametrize("good_every", [8, 1])
+def test_few_slow_answers_of_the_previous_colour_excuse(ms: float, slow_share: float, good_every: int) -> None:
+    watch = beside_few(ms, slow_share, good_every, ms)
+    assert watch.harm is None
+    assert watch.excused
+
+
 def test_with_a_share_slowness_is_compared_with_the_previous_colour() -> None:
     small = SlowLimits(window=40)
     watch = CandidateWatch(WatchLimits(slow=small), GREEN, BLUE, 8, before(), None, share=True)

@@ -1,7 +1,7 @@
 """Decides whether the promoted release is slow or the machine: a sliding count, and the previous colour asked at the same time; pure.
 
 Only timed answers of the previous colour excuse a slow release. If it gives too few in the window, because it answers
-errors, hangs or is silent, the release's own limits decide.
+errors, hangs or is silent, the release's own limits decide. A few fast answers excuse nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ ENOUGH_CONTROLS = 5
 """With fewer timed answers of the previous colour in the window, the release's own limits decide."""
 CHANCE = 1e-4
 """The previous colour does not excuse slowness if, equally slow, it would look this fast only with this probability."""
+CHANCE_OF_FEW = 0.01
+"""The same, if its answers are too few to reach CHANCE even if all are fast. If all are, they excuse nothing."""
 LASTS = 4
 """The finding must persist for this part of a window, because frequent tests find every coincidence once."""
 LEAST_MS = 3.0
@@ -127,7 +129,7 @@ class Slowness:
             return None
         return (
             f"{slow} of the last {limits.window} answers took longer than {limits.max_ms:g} ms, the limit is half of them"
-            f"{self._beside(controls)}"
+            f"{self._beside(slow, controls)}"
         )
 
     def _than_it_was(self, sample: Sample) -> str | None:
@@ -141,7 +143,7 @@ class Slowness:
         return (
             f"{slow} of the last {limits.window} answers took longer than {limits.factor:g} times what they took before the "
             f"switch, the limit is {limits.share:.0%}; the last: {sample.operation} on a {sample.kind} connection, "
-            f"{sample.elapsed_ms:.0f} ms, before {typical:.0f} ms{self._beside(controls)}"
+            f"{sample.elapsed_ms:.0f} ms, before {typical:.0f} ms{self._beside(slow, controls)}"
         )
 
     def _controls(self) -> list[_Slow]:
@@ -149,14 +151,24 @@ class Slowness:
         return self._control.since(self._recent[0][0].at) if self._control else []
 
     def _its_own(self, slow: int, controls: list[bool]) -> bool:
-        """Return whether the release itself is slow. With too few answers of the previous colour, it is."""
+        """Return whether the release itself is slow.
+
+        The previous colour excuses it only if its answers could have shown the opposite, or some of them are slow, too.
+        """
         if len(controls) < ENOUGH_CONTROLS:
             return True
-        own = by_chance(slow, self._limits.window, sum(controls), len(controls)) < CHANCE
+        chance = by_chance(slow, self._limits.window, sum(controls), len(controls))
+        own = chance < CHANCE
+        if self._too_few(slow, controls):
+            own = chance < CHANCE_OF_FEW or not any(controls)
         self.excused += not own
         return own
 
-    def _beside(self, controls: list[bool]) -> str:
+    def _too_few(self, slow: int, controls: list[bool]) -> bool:
+        """Return whether the release could not be proven slower even if all these answers were fast."""
+        return by_chance(slow, self._limits.window, 0, len(controls)) >= CHANCE
+
+    def _beside(self, slow: int, controls: list[bool]) -> str:
         """Return what the previous colour shows, as the end of a reason; empty if it was never asked."""
         if self._control is None:
             return ""
@@ -165,4 +177,5 @@ class Slowness:
                 f"; the previous colour gave only {len(controls)} good answers at the same time, so it does not excuse "
                 f"the release ({ENOUGH_CONTROLS} are needed)"
             )
-        return f"; of the previous colour at the same time: {sum(controls)} of {len(controls)}"
+        beside = f"; of the previous colour at the same time: {sum(controls)} of {len(controls)}"
+        return f"{beside}, too few to excuse the release" if self._too_few(slow, controls) else beside
