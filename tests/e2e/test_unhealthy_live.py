@@ -11,6 +11,7 @@ from tests.e2e.conftest import open_sandbox
 from tests.e2e.images import make_registry
 
 LIST = '        limit = _limit(request.query_params.get("limit"))\n'
+HEALTH = '        return JSONResponse({"status": "ok", "version": self._version}'
 SICK = '        raise RuntimeError("sick")\n' + LIST
 DEPLOY = ("--environment=quick", "--target=green")
 
@@ -65,7 +66,27 @@ def test_rollback_to_a_live_colour_that_was_unhealthy_before(tmp_path_factory: p
         sandbox.assert_live("blue", images.OLD)
 
 
-def _spoil(source: Path) -> None:
+@pytest.mark.soak
+def test_rollback_to_a_health_check_that_failed_before(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Live's health check answers 503 before and after the rollback; all else works: exit 10."""
+    fault, folder = images.FAILS_LATER, tmp_path_factory.mktemp("sick")
+    registry = make_registry(folder / "registry", (fault,))
+    sick = f"        if __import__('os').path.exists({str(folder / 'sick')!r}):\n            return problem_response(503, 'sick')\n"
+    _spoil(registry / images.REPOSITORY / images.OLD / "app" / "health.py", HEALTH, sick + HEALTH)
+    with open_sandbox(registry) as sandbox:
+        assert sandbox.script("up").code == 0
+        (folder / "sick").touch()
+        ran = sandbox.pytest(
+            "--target=green", f"--image-tag={fault.tag}", "--allow-unhealthy-live=this release is healthy again"
+        )
+        assert (ran.code, ran.facts["verdict"]) == (10, "rolled_back"), ran.output
+        still = "still wrong with blue, as before the deployment: GET /health: status 503, expected 200"
+        assert still in ran.facts["reason"], ran.facts["reason"]
+        (folder / "sick").unlink()
+        sandbox.assert_live("blue", images.OLD)
+
+
+def _spoil(source: Path, before: str = LIST, after: str = SICK) -> None:
     text = source.read_text(encoding="utf-8")
-    assert text.count(LIST) == 1, f"the patch no longer fits {source.name}"
-    source.write_text(text.replace(LIST, SICK), encoding="utf-8")
+    assert text.count(before) == 1, f"the patch no longer fits {source.name}"
+    source.write_text(text.replace(before, after), encoding="utf-8")
