@@ -1,19 +1,31 @@
 """Detect files, functions and classes of ``suites/`` that look like checks and are never collected, such as ``def tets_login``.
 
-Helpers are not forgotten checks: what another file imports, what its own file calls or passes on, fixtures, hooks.
+Helpers are not forgotten checks: functions that another file imports, functions that their own file calls or passes on,
+fixtures and hooks. Only code counts: a word of a text, as in ``"/login"``, uses nothing.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
-from plugins.integrity.python_source import Function, PythonSource, asserts, defined_in, parameters, read
+from plugins.integrity.python_source import (
+    STAR,
+    Function,
+    Import,
+    PythonSource,
+    asserts,
+    attributes_in,
+    defined_in,
+    names_in,
+    parameters,
+    read,
+)
 from plugins.stages import CONTRACT_FOLDER, files_below
 from verification.declarative.checks import SUFFIXES
 
@@ -47,31 +59,18 @@ PYTEST_FIXTURES = frozenset(
     ]
 )
 # Words that are one letter from "test", and words for the same thing: such a function must also look like a check.
-WORDS = frozenset(
-    [
-        "best",
-        "fest",
-        "jest",
-        "lest",
-        "nest",
-        "pest",
-        "rest",
-        "tent",
-        "text",
-        "vest",
-        "west",
-        "zest",
-        "check",
-        "checks",
-        "verify",
-        "should",
-        "spec",
-        "assert",
-        "ensure",
-    ]
-)
+WORDS = frozenset({"best", "fest", "jest", "lest", "nest", "pest", "rest", "tent", "text", "vest", "west", "zest"}) | {
+    *("check", "checks", "verify", "should", "spec", "assert", "ensure")
+}
 SETUP = re.compile(r"setup|teardown|setUp|tearDown|pytest_|__")
+MARK = re.compile(r"(\w+\.)?mark\.")
+WRAPPER = re.compile(
+    r"(functools|typing|mock|unittest\.mock)\.|(cache|lru_cache|wraps|staticmethod|classmethod|patch|no_type_check)\b"
+)
+OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.(setter|getter|deleter)$")
 PYTHON = ".py"
+LOADED = ("conftest.py", "__init__.py", "__main__.py")
+"""Files that Python or pytest loads without an import of their name."""
 DOCUMENTS = (".md", ".rst", ".html")
 NEAR_FILES = ("test", "tests", "check", "checks", "spec")
 
@@ -87,6 +86,55 @@ class Forgotten:
         return f"{self.what} is never collected; {self.meant} was probably meant"
 
 
+@dataclass(frozen=True)
+class _Project:
+    """The Python files of the gates, and those in the project's folder itself, such as its conftest."""
+
+    sources: Sequence[PythonSource]
+    beside: Sequence[PythonSource]
+
+    @cached_property
+    def fixtures(self) -> frozenset[str]:
+        """The names of all fixtures."""
+        return framework_fixtures().union(*(one.fixtures for one in (*self.beside, *self.sources)))
+
+    @cached_property
+    def running(self) -> list[PythonSource]:
+        """The files whose code runs: checks, conftests, the files of the project's folder, and the files that these import."""
+        begin = [one for one in self.sources if _is_file_of_checks(one.path) or one.path.name in LOADED]
+        found, left = [], [*self.beside, *begin]
+        rest = [one for one in self.sources if one not in begin]
+        while left:
+            source = left.pop()
+            found.append(source)
+            more = [one for one in rest if one.path.name in source.named_files or source.imports_of(one.path)]
+            rest = [one for one in rest if one not in more]
+            left += more
+        return found
+
+    def importers(self, source: PythonSource) -> Iterator[tuple[PythonSource, Import]]:
+        """Yield the other running files that import this one."""
+        for other in self.running:
+            if other is not source:
+                yield from ((other, one) for one in other.imports_of(source.path))
+
+    def uses(self, source: PythonSource, name: str, seen: frozenset[tuple[Path, str]] = frozenset()) -> bool:
+        """Return whether another file collects or uses this function or class of ``source``."""
+        seen |= {(source.path, name)}
+        for other, one in self.importers(source):
+            if one.names is None:
+                if name in other.attributes:
+                    return True
+                continue
+            for new in [new if old == name else name for old, new in one.names if old in (STAR, name)]:
+                collected = _is_file_of_checks(other.path) and new.startswith((CHECK_PREFIX, GROUP_PREFIX))
+                if collected or new in other.loaded:
+                    return True
+                if (other.path, new) not in seen and self.uses(other, new, seen):
+                    return True
+        return False
+
+
 def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> list[Forgotten]:
     """Return the forgotten checks. In a run that is not whole, only those of the files with collected checks.
 
@@ -94,16 +142,15 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
     """
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
-    fixtures = framework_fixtures().union(*(one.fixtures for one in sources))
+    project = _Project(sources, [read(path) for path in sorted(suites.parent.glob(f"*{PYTHON}"))])
     found: list[Forgotten] = []
     for source in sources:
         file = source.path.relative_to(suites.parent).as_posix()
-        others = frozenset[str]().union(*(one.imported for one in sources if one is not source))
         if not _is_file_of_checks(source.path):
-            if (whole or file in files) and _holds_forgotten(source, others, fixtures):
+            if (whole or file in files) and _holds_forgotten(source, project):
                 found.append(Forgotten(file, _meant_file(source.path)))
         elif whole or file in files:
-            found += _in_file(source, file, others, fixtures, nodeids if whole else None)
+            found += _in_file(source, file, project, nodeids if whole else None)
     if whole:
         found += _other_files(suites)
         found += _beside_the_contract(suites)
@@ -129,22 +176,48 @@ def _is_file_of_checks(path: Path) -> bool:
     return path.name.startswith("test_") and path.suffix == PYTHON and path.is_file()
 
 
-def _holds_forgotten(source: PythonSource, others: Collection[str], fixtures: Collection[str]) -> bool:
-    """Return whether a Python file that pytest does not collect holds checks, and no other file imports it."""
+def _holds_forgotten(source: PythonSource, project: _Project) -> bool:
+    """Return whether a Python file that pytest does not collect holds checks that no other file collects or uses."""
     path = source.path
     if not path.is_file():
         return path.name.startswith(CHECK_PREFIX)  # a link whose target is missing
-    if path.stem == "conftest":
-        return any(name not in source.used for name in checks_in(source.definitions))
-    if path.stem in others or path.stem.startswith("__"):
-        return False
     if source.tree is None:
         return _near_file(path.stem)
-    if any(name.startswith("test_") or "::" in name or name not in source.used for name in checks_in(source.tree.body)):
-        return True  # except a helper such as ``testit``, which its own file calls
-    return _near_file(path.stem) and any(
-        isinstance(node, Function) and _is_forgotten(node, source, (), fixtures) for node in source.definitions
-    )
+    runs = source in project.running
+    for node in _definitions(source.tree.body):
+        used = project.uses(source, node.name) or (_used_beside(node, source) and (runs or not _is_plain(node)))
+        if _is_check(node, source, "test_" if runs else CHECK_PREFIX) and not used:
+            return True  # except a helper such as ``testit``, which its own file calls
+    return not runs and _asserts_for_nobody(source, source.tree.body, project)
+
+
+def _is_plain(node: Function | ast.ClassDef) -> bool:
+    """Return whether the name alone says that pytest should have collected it."""
+    return isinstance(node, ast.ClassDef) or node.name.startswith("test_")
+
+
+def _is_check(node: Function | ast.ClassDef, source: PythonSource, prefix: str) -> bool:
+    if isinstance(node, ast.ClassDef):
+        return _has_checks(node)
+    return node.name.startswith(prefix) and not _makes_something_else(node, source)
+
+
+def _asserts_for_nobody(
+    source: PythonSource, body: Sequence[ast.stmt], project: _Project, method: bool = False
+) -> bool:
+    """Return whether a file that no other file imports has a function that asserts and that nothing calls."""
+    for node in _definitions(body):
+        if isinstance(node, ast.ClassDef):
+            found = _asserts_for_nobody(source, node.body, project, method=True)
+        else:
+            helper = node.name.startswith("_") or SETUP.match(node.name) or node.decorator_list
+            asserting = not helper and asserts(node) and parameters(node) <= project.fixtures
+            found = _is_forgotten(node, source, project, method) or (
+                asserting and not _used_beside(node, source, method)
+            )
+        if found:
+            return True
+    return False
 
 
 def _near_file(stem: str) -> bool:
@@ -160,7 +233,7 @@ def _meant_file(path: Path) -> str:
         word for number, word in enumerate(words)
         if number not in (0, len(words) - 1) or not any(_near(word.lower(), name) for name in NEAR_FILES)
     ]  # fmt: skip
-    name = "_".join(kept) if kept and path.stem != "conftest" else path.parent.name
+    name = "_".join(kept) if kept and path.name not in LOADED else path.parent.name
     return f"test_{name}{PYTHON}"
 
 
@@ -210,41 +283,45 @@ def _starts_with_checks(path: Path) -> bool:
 
 
 def _in_file(
-    source: PythonSource, file: str, others: Collection[str], fixtures: Collection[str], nodeids: Collection[str] | None
+    source: PythonSource, file: str, project: _Project, nodeids: Collection[str] | None
 ) -> Iterator[Forgotten]:
     """Yield the forgotten checks of a collected file; without ``nodeids``, it is not known which classes were collected."""
-    for node in source.definitions:
+    for node in _definitions(source.tree.body if source.tree is not None else ()):
         if isinstance(node, ast.ClassDef):
-            yield from _in_class(source, file, others, fixtures, (node, nodeids))
+            yield from _in_class(node, source, f"{file}::{node.name}", project, nodeids)
         else:
-            if _is_forgotten(node, source, others, fixtures):
+            if _is_forgotten(node, source, project):
                 yield Forgotten(f"{file}::{node.name}", _meant_function(node.name))
             yield from _nested(node, source, file)
 
 
 def _in_class(
-    source: PythonSource,
-    file: str,
-    others: Collection[str],
-    fixtures: Collection[str],
-    of: tuple[ast.ClassDef, Collection[str] | None],
+    node: ast.ClassDef, source: PythonSource, place: str, project: _Project, nodeids: Collection[str] | None
 ) -> Iterator[Forgotten]:
-    node, nodeids = of
-    methods = [one for one in defined_in(node.body) if isinstance(one, Function)]
+    """Yield a class whose name is no check's, or the forgotten checks in it; ``place`` is its node id."""
     if not is_group(node):
         derived = any(not isinstance(base, ast.Name) or base.id != "object" for base in node.bases)
-        place = f"{file}::{node.name}::"
-        collected = derived if nodeids is None else any(nodeid.startswith(place) for nodeid in nodeids)
-        used = node.name in source.used or node.name in others or bool(node.decorator_list)
-        if checks_in(node.body) and not collected and not used:
-            yield Forgotten(f"{file}::{node.name}", f"class {_meant_class(node.name)}")
+        collected = derived if nodeids is None else any(nodeid.startswith(f"{place}::") for nodeid in nodeids)
+        nested = place.count("::") > 1
+        used = _used_beside(node, source, nested) or project.uses(source, node.name)
+        if _has_checks(node) and not collected and not used:
+            yield Forgotten(place, f"class {_meant_class(node.name)}")
         return
-    for method in methods:
+    for method in _definitions(node.body):
+        if isinstance(method, ast.ClassDef):
+            yield from _in_class(method, source, f"{place}::{method.name}", project, nodeids)
+            continue
         # A class with bases may override one of their methods.
         named = not node.bases or _near(_first_word(method.name), CHECK_PREFIX)
-        if named and _is_forgotten(method, source, others, fixtures):
-            yield Forgotten(f"{file}::{node.name}::{method.name}", _meant_function(method.name))
-        yield from _nested(method, source, file)
+        if named and _is_forgotten(method, source, project, method=True):
+            yield Forgotten(f"{place}::{method.name}", _meant_function(method.name))
+        yield from _nested(method, source, place.partition("::")[0])
+
+
+def _has_checks(node: ast.ClassDef) -> bool:
+    """Return whether a class has checks, itself or in a class within it."""
+    within = [one for one in defined_in(node.body) if isinstance(one, ast.ClassDef)]
+    return bool(checks_in(node.body)) or any(_has_checks(one) for one in within)
 
 
 def _nested(function: Function, source: PythonSource, file: str) -> Iterator[Forgotten]:
@@ -252,23 +329,67 @@ def _nested(function: Function, source: PythonSource, file: str) -> Iterator[For
     for node in ast.walk(function):
         if not isinstance(node, Function) or node is function or node.decorator_list:
             continue
-        if node.name.startswith("test_") and node.name not in source.used:
+        if node.name.startswith("test_") and not _used_beside(node, source, method=True):
             yield Forgotten(f"{file}::{function.name}.{node.name}", f"{node.name}, outside of {function.name},")
 
 
-def _is_forgotten(node: Function, source: PythonSource, others: Collection[str], fixtures: Collection[str]) -> bool:
+def _definitions(body: Sequence[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
+    """Yield the functions and classes of a block, and each ``name = lambda …`` as a function."""
+    yield from defined_in(body)
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as value):
+                function = ast.parse(f"def {name}(): pass").body[0]
+                if isinstance(function, Function):
+                    function.args, function.body = value.args, [ast.Return(value.body)]
+                    yield function
+
+
+def _used_beside(node: Function | ast.ClassDef, source: PythonSource, method: bool = False) -> bool:
+    """Return whether the file uses a function or a class outside of it. Only a method, or a nested class, is an attribute."""
+    within = list(ast.walk(node))
+    if source.loaded[node.name] > names_in(within)[node.name]:
+        return True
+    return method and source.attributes[node.name] > attributes_in(within)[node.name]
+
+
+def _is_forgotten(node: Function, source: PythonSource, project: _Project, method: bool = False) -> bool:
     """Return whether this function was meant as a check: by its name, its marks, or its arguments and body."""
-    used = node.name in source.used or node.name in others
-    if node.name.startswith(CHECK_PREFIX) or used or SETUP.match(node.name):
+    if node.name.startswith(CHECK_PREFIX) or SETUP.match(node.name) or _makes_something_else(node, source):
         return False
-    if node.decorator_list:
-        return all(".mark." in f"{ast.unparse(one)}." for one in node.decorator_list)
+    if _used_beside(node, source, method) or project.uses(source, node.name):
+        return False
+    if method and any(node.name in other.attributes for other, _ in project.importers(source)):
+        return False
+    kinds = [_written_out(one, source) for one in node.decorator_list]
+    if any(MARK.match(kind) for kind in kinds):
+        return True  # a mark has an effect on checks alone
     word = _first_word(node.name)
+    if _near(word, CHECK_PREFIX) and word not in WORDS and not node.name.startswith("_"):
+        return True
+    if any(not WRAPPER.match(kind) for kind in kinds):
+        return False  # a decorator of another library may register the function, as ``@app.route("/")`` does
     needs = parameters(node)
-    looks_like_one = needs <= set(fixtures) and asserts(node)
+    looks_like_one = needs <= project.fixtures and asserts(node)
     if word in WORDS or node.name.startswith("_"):
         return looks_like_one and (word in WORDS or _near(word, CHECK_PREFIX))
-    return _near(word, CHECK_PREFIX) or (looks_like_one and bool(needs))
+    return looks_like_one and bool(needs)
+
+
+def _makes_something_else(node: Function, source: PythonSource) -> bool:
+    """Return whether a decorator makes a fixture, a hook, a property or a context manager of this function."""
+    kinds = [_written_out(one, source) for one in node.decorator_list]
+    return any(OTHER_THINGS.search(kind) and not MARK.match(kind) for kind in kinds)
+
+
+def _written_out(decorator: ast.expr, source: PythonSource) -> str:
+    """Return the text of a decorator; that of its value if the file assigns it to a name, as in ``P = pytest.mark.…``."""
+    if isinstance(decorator, ast.Name) and source.tree is not None:
+        for node in source.tree.body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=decorator.id)], value=value):
+                    return ast.unparse(value)
+    return ast.unparse(decorator)
 
 
 def _first_word(name: str) -> str:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from plugins.integrity.collection_guard import decorators, last_name, parse, ways
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_WORD = re.compile(r"\w+")
+STAR = "*"
+_IMPORTERS = frozenset({"__import__", "import_module", "importorskip"})
+_LOOKUPS = frozenset({"getattr", "globals", "locals", "vars"})
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import. ``module``: its name with dots; ``names``: pairs of a name and its new name, None if it binds the module."""
+
+    module: str
+    names: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -28,9 +40,33 @@ class PythonSource:
         return frozenset(_used(self.tree)) if self.tree is not None else frozenset()
 
     @cached_property
-    def imported(self) -> frozenset[str]:
-        """The words of its imports, of its attributes, and of its texts: they may name another file or a part of it."""
-        return frozenset(_imported(self.tree)) if self.tree is not None else frozenset()
+    def loaded(self) -> Counter[str]:
+        """How often the file reads each name. A text is a name only if the file looks names up, as with ``globals()``."""
+        nodes = list(ast.walk(self.tree)) if self.tree is not None else []
+        looks_up = any(isinstance(node, ast.Call) and last_name(node.func) in _LOOKUPS for node in nodes)
+        return names_in(nodes) + (_texts_in(nodes) if looks_up else Counter())
+
+    @cached_property
+    def attributes(self) -> Counter[str]:
+        """How often the file reads an attribute of each name."""
+        return attributes_in(ast.walk(self.tree)) if self.tree is not None else Counter()
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        """All imports, also those by ``pytest_plugins`` and ``importlib.import_module``."""
+        return tuple(_imports(self.tree, self.path)) if self.tree is not None else ()
+
+    @cached_property
+    def named_files(self) -> frozenset[str]:
+        """The names of the files that its texts name, without their folders."""
+        texts = (node.value for node in ast.walk(self.tree or ast.Module([], [])) if isinstance(node, ast.Constant))
+        return frozenset(PurePath(one).name for one in texts if isinstance(one, str) and len(one) < 200 and "." in one)
+
+    def imports_of(self, other: Path) -> list[Import]:
+        """Return the imports of this file that mean another file."""
+        parts = other.with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        return [one for one in self.imports if f".{module}".endswith(f".{one.module}")]
 
     @cached_property
     def definitions(self) -> tuple[Function | ast.ClassDef, ...]:
@@ -99,16 +135,42 @@ def _used(tree: ast.Module) -> Iterator[str]:
             yield node.value
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def names_in(nodes: Iterable[ast.AST]) -> Counter[str]:
+    """Return how often these nodes read each name."""
+    return Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+
+
+def attributes_in(nodes: Iterable[ast.AST]) -> Counter[str]:
+    """Return how often these nodes read an attribute of each name."""
+    return Counter(node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load))
+
+
+def _texts_in(nodes: Iterable[ast.AST]) -> Counter[str]:
+    return Counter(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _imports(tree: ast.Module, path: Path) -> Iterator[Import]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from _WORD.findall(getattr(node, "module", None) or "")
-            for alias in node.names:
-                yield from _WORD.findall(alias.name)
-        elif isinstance(node, ast.Attribute):
-            yield node.attr
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
-            yield from _WORD.findall(node.value)
+        match node:
+            case ast.Import(names=names):
+                yield from (Import(one.name) for one in names if one.name not in sys.stdlib_module_names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                base = _absolute(module or "", level, path)
+                if base not in sys.stdlib_module_names:
+                    yield Import(base, tuple((one.name, one.asname or one.name) for one in names))
+                    yield from (Import(f"{base}.{one.name}") for one in names if one.name != STAR)
+            case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]) if last_name(func) in _IMPORTERS:
+                module = name.lstrip(".")
+                yield Import(_absolute(module, len(name) - len(module), path))
+            case ast.Assign(targets=[ast.Name(id="pytest_plugins")], value=value):
+                yield from (Import(name) for name in _texts_in(ast.walk(value)))
+
+
+def _absolute(module: str, level: int, path: Path) -> str:
+    """Return the name of a module; ``level``: the number of dots before it in an import within the file ``path``."""
+    if not level:
+        return module
+    return ".".join([*path.parents[min(level, len(path.parents)) - 1].parts, *([module] if module else [])])
 
 
 def _fixture_names(function: Function) -> Iterator[str]:

@@ -30,7 +30,25 @@ FILES = {
     "x.ymal": ("checks:\n  - name: a\n", "x.yaml"),
     "conftest.py": (CHECK, "test_privacy.py"),
     "check_broken.py": ("def test_x(:\n", "test_broken.py"),
+    "privacy.py": (CHECK, "test_privacy.py"),
+    "__init__.py": (CHECK, "test_privacy.py"),
+    "__main__.py": (CHECK, "test_privacy.py"),
+    "__test_x.py": (CHECK, "test_x.py"),
+    "login/__init__.py": (CHECK, "test_login.py"),
+    "lambdas.py": ("test_x = lambda client: client.get('/health')\n", "test_lambdas.py"),
+    "unit.py": (
+        "import unittest\nclass LoginTest(unittest.TestCase):\n    def test_x(self): assert 0\n",
+        "test_unit.py",
+    ),
+    "grouped.py": ("class Login:\n    def test_x(self, client): assert client\n", "test_grouped.py"),
+    "check_y.py": ("class CheckLogin:\n    def check_login(self, client): assert client\n", "test_y.py"),
+    "verify_login.py": ("def verify_login(client):\n    assert client.get('/health')\n", "test_verify_login.py"),
+    "smoke.py": ("import httpx\ndef login():\n    assert httpx.get('http://a')\n", "test_smoke.py"),
 }
+# A text or an attribute of another file that is spelt as a file, a function or a class does not use it.
+WORDS = (
+    "NAMES = ['login', '/login', 'check_login', 'test_x', 'Login']\ndef test_it(client): assert client.login.Login\n"
+)
 FUNCTIONS = {
     "def tets_x(client): assert client": "test_x",
     "def tset_x(client): assert client": "test_x",
@@ -49,6 +67,19 @@ FUNCTIONS = {
     "class LoginTests:\n    def test_x(self, client): assert client": "class TestLogin",
     "class testLogin(object):\n    def test_x(self, client): assert client": "class TestLogin",
     "def test_outer(client):\n    def test_inner(client): assert client": "test_inner, outside of test_outer,",
+    "@pytest.mark.usefixtures('client')\nclass Login:\n    def test_x(self): assert client": "class TestLogin",
+    "class Login:\n    PATH = '/'\n    def test_x(self, client): assert client.get(Login.PATH)": "class TestLogin",
+    "class TestIt:\n    class Login:\n        def test_x(self, client): assert client": "class TestLogin",
+    "class Login:\n    class Bad:\n        def test_x(self, client): assert client": "class TestLogin",
+    "P = pytest.mark.parametrize('n', [1])\n@P\ndef tets_x(client, n): assert client": "test_x",
+    "P = pytest.mark.parametrize('n', [1])\n@P\ndef login(n): pass": "test_login",
+    "@functools.cache\ndef tets_x(client): assert client": "test_x",
+    "@functools.cache\ndef login(client): assert client": "test_login",
+    "@again(3)\ndef tets_x(client): assert client": "test_x",
+    "class TestIt:\n    @staticmethod\n    def tets_x(client): assert client": "test_x",
+    "tets_x = lambda client: client.get('/health')": "test_x",
+    "def login(client):\n    assert login and client.get('/')": "test_login",
+    "NAME = 'tets_x'\ndef tets_x(client): assert client": "test_x",
 }
 HELPERS = {
     "called": "def text_of(client): return client.text\ndef test_it(client): assert text_of(client)",
@@ -66,6 +97,13 @@ HELPERS = {
     "a base of checks": "class Base:\n    def test_x(self, client): assert client\nclass TestIt(Base): pass",
     "registered": "@app.route('/')\ndef check_x(client): assert client",
     "called by another test": "def test_it(client):\n    def test_(x): assert x\n    test_(client)",
+    "a fixture by another name": "F = pytest.fixture(scope='module')\n@F\ndef tests(client): return client",
+    "a property": "class TestIt:\n    @property\n    def tests(self): return 1",
+    "a step of a scenario": "@then('the page opens')\ndef check_page(client): assert client",
+    "a context manager": "@contextlib.contextmanager\ndef rest(client):\n    yield\n    assert client",
+    "a class within a class": "class TestIt:\n    class Base:\n        def test_x(self, client): assert client\n"
+    "    class TestMore(Base): pass",
+    "a called lambda": "tets_x = lambda client: client\ndef test_it(client): assert tets_x(client)",
     "by name": "def tets_x(client): assert client\n@pytest.mark.parametrize('name', ['tets_x'])\n"
     "def test_it(name): globals()[name]()",
 }
@@ -121,6 +159,82 @@ def test_files_that_are_no_checks(tmp_path: Path) -> None:
         "tests.txt": "checks: none",
         "__pycache__/check_x.py": CHECK,
         "../contract/X.YAML": "checks:\n",
+    }
+    assert found(tmp_path, files) == []
+
+
+@pytest.mark.parametrize("name", ["login.py", "check_login.py", "auth/login.py"])
+def test_file_whose_name_another_file_mentions(tmp_path: Path, name: str) -> None:
+    [text] = found(tmp_path, {name: CHECK, "test_words.py": WORDS})
+    assert text == f"suites/privacy/{name} is never collected; test_login.py was probably meant"
+
+
+def test_class_and_conftest_whose_names_a_text_mentions(tmp_path: Path) -> None:
+    files = {
+        "test_more.py": "class Login:\n    def test_x(self, client): assert client\n",
+        "test_words.py": WORDS,
+        "conftest.py": CHECK + "NAMES = ['test_x']\n",
+    }
+    assert [text.split()[0] for text in found(tmp_path, files)] == [
+        "suites/privacy/conftest.py",
+        "suites/privacy/test_more.py::Login",
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from suites.privacy.login import helper",
+        "from .login import helper",
+        "from suites.privacy import login",
+        "import importlib\nlogin = importlib.import_module('suites.privacy.login')",
+    ],
+)
+def test_checks_beside_an_imported_helper(tmp_path: Path, statement: str) -> None:
+    """An import of the file is not enough: a check counts only if a file of checks binds its name."""
+    helper = "def helper(client): assert client\n"
+    uses = f"{statement}\ndef test_it(client): (login.helper if 'login' in globals() else helper)(client)\n"
+    files = {"login.py": helper, "test_uses.py": uses}
+    assert found(tmp_path, files) == []
+    [text] = found(tmp_path, {**files, "login.py": helper + CHECK})
+    assert text == "suites/privacy/login.py is never collected; test_login.py was probably meant"
+
+
+SHARED = CHECK + "class LoginChecks:\n    def test_y(self, client): assert client\n"
+IMPORTS = {
+    "its names": "from suites.privacy.shared import LoginChecks, test_x\nclass TestIt(LoginChecks): pass\n",
+    "all names": "from .shared import *\nclass TestIt(LoginChecks): pass\n",
+    "another name": "from privacy.shared import LoginChecks as L, test_x as test_z\nclass TestIt(L): pass\n",
+    "the module": "import suites.privacy.shared as s\nclass TestIt(s.LoginChecks): pass\ntest_z = s.test_x\n",
+    "through a package": "from suites.privacy import LoginChecks, test_x\nclass TestIt(LoginChecks): pass\n",
+}
+
+
+@pytest.mark.parametrize("kind", IMPORTS)
+def test_shared_checks_that_a_file_of_checks_imports(tmp_path: Path, kind: str) -> None:
+    package = "from .shared import LoginChecks, test_x\n" if kind == "through a package" else ""
+    assert found(tmp_path, {"shared.py": SHARED, "__init__.py": package, "test_uses.py": IMPORTS[kind]}) == []
+
+
+def test_shared_checks_that_no_file_of_checks_binds(tmp_path: Path) -> None:
+    files = {"shared.py": SHARED, "test_uses.py": "from suites.privacy.shared import LoginChecks\n"}
+    assert len(found(tmp_path, files)) == 1  # nothing derives from the class
+    files = {"shared.py": SHARED, "helpers.py": "from .shared import *\ndef value(): return 1\n"}
+    files["test_uses.py"] = "from .helpers import value\ndef test_it(): assert value()\n"
+    assert found(tmp_path, files) == ["suites/privacy/shared.py is never collected; test_shared.py was probably meant"]
+
+
+def test_helpers_that_other_files_load(tmp_path: Path) -> None:
+    asserting = "def is_up(client): assert client\n"
+    files = {
+        "a_plugin.py": "import pytest\n@pytest.fixture\ndef up(client): is_up(client)\n" + asserting,
+        "by_conftest.py": asserting,
+        "script.py": asserting,
+        "deeper/second.py": asserting,
+        "first.py": "from .deeper.second import is_up\n",
+        "conftest.py": "from suites.privacy.by_conftest import is_up\nSCRIPT = 'suites/privacy/script.py'\n",
+        "test_uses.py": "from .first import is_up\ndef test_it(client): is_up(client)\n",
+        "../../conftest.py": "pytest_plugins = ['suites.privacy.a_plugin']\n",
     }
     assert found(tmp_path, files) == []
 
