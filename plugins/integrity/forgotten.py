@@ -7,11 +7,14 @@ fixtures and hooks. Only code counts: a word of a text, as in ``"/login"``, uses
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+
+import yaml
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
 from plugins.integrity.python_source import (
@@ -27,7 +30,9 @@ from plugins.integrity.python_source import (
     read,
 )
 from plugins.stages import CONTRACT_FOLDER, files_below
+from verification.declarative.check_schema import SCHEMA_FILE
 from verification.declarative.checks import SUFFIXES
+from verification.declarative.source import DEEPEST, LARGEST
 
 FIXTURES_FILES = [
     Path(__file__).resolve().parents[1] / name for name in ("fixtures.py", "streams.py", "described/fixtures.py")
@@ -71,6 +76,9 @@ OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.
 PYTHON = ".py"
 LOADED = ("conftest.py", "__init__.py", "__main__.py")
 """Files that Python or pytest loads without an import of their name."""
+CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
+LIST = ""
+"""Stands for a list where a mapping has a key."""
 DOCUMENTS = (".md", ".rst", ".html")
 NEAR_FILES = ("test", "tests", "check", "checks", "spec")
 
@@ -152,7 +160,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
         elif whole or file in files:
             found += _in_file(source, file, project, nodeids if whole else None)
     if whole:
-        found += _other_files(suites)
+        found += _other_files(suites, sources)
         found += _beside_the_contract(suites)
     return found
 
@@ -237,21 +245,23 @@ def _meant_file(path: Path) -> str:
     return f"test_{name}{PYTHON}"
 
 
-def _other_files(suites: Path) -> Iterator[Forgotten]:
+def _other_files(suites: Path, sources: Sequence[PythonSource]) -> Iterator[Forgotten]:
     """Yield the files whose ending keeps them from being read as Python or YAML."""
     for path in files_below(suites):
         if not _counts(path, suites) or path.name.startswith(".") or path.suffix in (PYTHON, ".pyc"):
             continue
         meant = _meant_ending(path)
         # A file beside the one that was meant is a copy, as editors leave them.
-        if meant is not None and meant != path.name and not (path.parent / meant).exists():
+        if meant is None or meant == path.name or (path.parent / meant).exists():
+            continue
+        if not any(path.name in one.named_files for one in sources):  # such a file reads it
             yield Forgotten(path.relative_to(suites.parent).as_posix(), meant)
 
 
 def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
     """Yield the files of checks in YAML that stand in the contract's folder, which no gate reads."""
     for path in files_below(suites / CONTRACT_FOLDER):
-        if path.suffix in SUFFIXES and _starts_with_checks(path):
+        if path.suffix in SUFFIXES and _holds_a_list_of_checks(path):
             yield Forgotten(path.relative_to(suites.parent).as_posix(), f"{suites.name}/GATE/{path.name}")
 
 
@@ -264,19 +274,66 @@ def _meant_ending(path: Path) -> str | None:
         return None
     if path.suffix.lower() in SUFFIXES:
         return path.stem + path.suffix.lower()
-    if endings and endings[-1] not in DOCUMENTS and _starts_with_checks(path):
-        return f"{stem}.yaml"
+    if endings and endings[-1] not in DOCUMENTS and _holds_a_list_of_checks(path):
+        kept = [ending for ending in endings if ending in SUFFIXES]
+        return f"{stem}{kept[0] if kept else SUFFIXES[0]}"
     return None
 
 
-def _starts_with_checks(path: Path) -> bool:
-    """Return whether the first line that is not a comment begins a list of checks in YAML."""
+@cache
+def _keys_of_a_check() -> frozenset[str]:
+    return frozenset(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["check"]["properties"])
+
+
+def _holds_a_list_of_checks(path: Path) -> bool:
+    """Return whether a file is YAML or JSON whose key ``checks`` holds a list of checks; only its first megabyte counts."""
     try:
-        with path.open(encoding="utf-8") as file:
-            lines = (line.strip() for line in file.read(4096).splitlines())
-    except (OSError, UnicodeDecodeError):
+        if not path.is_file():  # a pipe would never end
+            return False
+        with path.open("rb") as file:
+            text = file.read(LARGEST).decode("utf-8-sig", errors="replace")
+    except OSError:
         return False
-    return next((line for line in lines if line and not line.startswith(("#", "---", "%"))), "") == "checks:"
+    return "\0" not in text and CHECKS_KEY.search(text) is not None and _lists_checks(text)
+
+
+def _lists_checks(text: str) -> bool:
+    """Return whether the item of a list below the key ``checks`` of this text has the keys of a check.
+
+    The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
+    """
+    path: list[str | None] = []  # the key of each mapping around the event; None before a key
+    keys: set[str] = set()
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            match event:
+                case yaml.ScalarEvent(value=value) if path and path[-1] is None:
+                    path[-1] = value
+                    if path[:-1] == ["checks", LIST]:
+                        keys.add(value)
+                        if value in ("request", "steps", "expect"):
+                            return True
+                    continue
+                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                    path.append(None if isinstance(event, yaml.MappingStartEvent) else LIST)
+                    if len(path) > DEEPEST or path[0] == LIST:
+                        break
+                    continue
+                case yaml.CollectionEndEvent():
+                    path.pop()
+                    if path == ["checks", LIST] and keys:
+                        return (
+                            keys <= _keys_of_a_check()
+                        )  # else it is another list, such as the parts of an answer of /health
+                case yaml.NodeEvent():
+                    pass
+                case _:
+                    continue
+            if path and path[-1] != LIST:
+                path[-1] = None  # a value is complete
+    except yaml.YAMLError:
+        pass
+    return bool(keys) and keys <= _keys_of_a_check()
 
 
 # -- functions and classes ---------------------------------------------------------------------------------------------

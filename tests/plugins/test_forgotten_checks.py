@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -246,6 +248,64 @@ def test_file_behind_a_link_to_a_folder(tmp_path: Path) -> None:
     (tmp_path / "suites" / "privacy" / "more").symlink_to(tmp_path / "shared")
     (tmp_path / "shared" / "back").symlink_to(tmp_path / "suites")
     assert found(tmp_path, {}) == ["suites/privacy/more/check_x.py is never collected; test_x.py was probably meant"]
+
+
+ENTRY = "  - name: a\n    request: GET /health\n    expect: {status: 200}\n"
+LISTS = {
+    "orders.json": ('{"checks": [{"name": "a", "request": "GET /health"}]}', "orders.yaml"),
+    "tabs.json": ('{\n\t"description": "all",\n\t"checks": [\n\t\t{"name": "a"}\n\t]\n}', "tabs.yaml"),
+    "orders.txt": ("checks:  # all\n" + ENTRY, "orders.yaml"),
+    "orders.yml.off": ("description: all\nchecks:\n" + ENTRY, "orders.yml"),
+    "orders.yaml.disabled": ('# all\n"checks": # these\n\n' + ENTRY, "orders.yaml"),
+    "orders.yam": ("\ufeffchecks: [{name: a, steps: []}]", "orders.yaml"),
+    "wrong_end.yam": ("checks:\n" + ENTRY + "  - name: {{\n\t- a", "wrong_end.yaml"),
+    "large.txt": ("checks:\n" + ENTRY + "# more\n" * 300_000, "large.yaml"),
+    "latin.txt": ("checks:\n" + ENTRY, "latin.yaml"),
+}
+OTHER_LISTS = {
+    "health.json": '{"status": "UP", "checks": [{"name": "database", "status": "UP"}]}',
+    "notes.txt": "checks:\n  - the database\n  - the queue\n",
+    "within.json": '{"answer": {"checks": [{"name": "a", "request": "GET /"}]}}',
+    "map.txt": "checks:\n  name: a\n",
+    "none.json": '{"checks": []}',
+    "binary.bin": "checks:\n" + ENTRY + "\0",
+    "rows.csv": "checks,name\n1,2\n",
+    "template.txt": "{% for a in checks: %}\n",
+    "deep.json": '{"checks": ' + "[" * 100_000,
+    "deeper.json": '{"checks":' * 20_000,
+    "indicators.txt": "checks: *a\n@ ` %\n",
+    "spaces.txt": "{" + " " * 900_000 + "checks",
+    "lines.txt": "\n" * 900_000 + "checks",
+    "records.json": "[" + '{"checks": [{"name": "a"}]},' * 40_000,
+    "repeated.json": '{"checks": {}, ' * 60_000,
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_list_of_checks_in_a_file_of_another_kind(tmp_path: Path, name: str) -> None:
+    text, meant = LISTS[name]
+    assert found(tmp_path, {name: text}) == [f"suites/privacy/{name} is never collected; {meant} was probably meant"]
+
+
+@pytest.mark.parametrize("name", OTHER_LISTS)
+def test_file_without_checks_is_read_in_no_time(tmp_path: Path, name: str) -> None:
+    begin = time.process_time()
+    assert found(tmp_path, {name: OTHER_LISTS[name]}) == []
+    assert time.process_time() - begin < 2, "the search for checks depends on the file's size or depth"
+
+
+def test_data_that_a_check_reads(tmp_path: Path) -> None:
+    files = {"orders.json": LISTS["orders.json"][0], "test_orders.py": "FILE = 'suites/privacy/orders.json'\n"}
+    assert found(tmp_path, files) == []
+
+
+def test_text_in_another_encoding(tmp_path: Path) -> None:
+    gate = tmp_path / "suites" / "privacy"
+    gate.mkdir(parents=True)
+    (gate / "latin.txt").write_bytes(b"# caf\xe9\nchecks:\n" + ENTRY.encode())
+    os.mkfifo(gate / "pipe.txt")
+    (gate / "link.txt").symlink_to("pipe.txt")
+    assert found(tmp_path, {}) == ["suites/privacy/latin.txt is never collected; latin.yaml was probably meant"]
 
 
 def test_checks_beside_the_contract(tmp_path: Path) -> None:
