@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from plugins.integrity.python_source import (
     parameters,
     read,
 )
-from plugins.stages import CONTRACT_FOLDER, files_below
+from plugins.stages import CONTRACT_FOLDER, files_below, files_of_checks
 from verification.declarative.check_schema import SCHEMA_FILE
 from verification.declarative.checks import SUFFIXES
 from verification.declarative.source import DEEPEST, LARGEST
@@ -37,32 +38,14 @@ from verification.declarative.source import DEEPEST, LARGEST
 FIXTURES_FILES = [
     Path(__file__).resolve().parents[1] / name for name in ("fixtures.py", "streams.py", "described/fixtures.py")
 ]
-PYTEST_FIXTURES = frozenset(
-    [
-        "cache",
-        "capfd",
-        "capfdbinary",
-        "caplog",
-        "capsys",
-        "capsysbinary",
-        "capteesys",
-        "doctest_namespace",
-        "monkeypatch",
-        "pytestconfig",
-        "pytester",
-        "record_property",
-        "record_testsuite_property",
-        "record_xml_attribute",
-        "recwarn",
-        "request",
-        "subtests",
-        "testdir",
-        "tmp_path",
-        "tmp_path_factory",
-        "tmpdir",
-        "tmpdir_factory",
-    ]
-)
+# fmt: off
+PYTEST_FIXTURES = frozenset([
+    "cache", "capfd", "capfdbinary", "caplog", "capsys", "capsysbinary", "capteesys", "doctest_namespace",
+    "monkeypatch", "pytestconfig", "pytester", "record_property", "record_testsuite_property",
+    "record_xml_attribute", "recwarn", "request", "subtests", "testdir", "tmp_path", "tmp_path_factory",
+    "tmpdir", "tmpdir_factory",
+])
+# fmt: on
 # Words that are one letter from "test", and words for the same thing: such a function must also look like a check.
 WORDS = frozenset({"best", "fest", "jest", "lest", "nest", "pest", "rest", "tent", "text", "vest", "west", "zest"}) | {
     *("check", "checks", "verify", "should", "spec", "assert", "ensure")
@@ -74,6 +57,8 @@ WRAPPER = re.compile(
 )
 OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.(setter|getter|deleter)$")
 PYTHON = ".py"
+FRAMEWORK = ("deployment", "infrastructure", "plugins", "scripts", "verification")
+"""The framework's packages, which import no file of a project by its name."""
 LOADED = ("conftest.py", "__init__.py", "__main__.py")
 """Files that Python or pytest loads without an import of their name."""
 CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
@@ -98,6 +83,7 @@ class Forgotten:
 class _Project:
     """The Python files of the gates, and those in the project's folder itself, such as its conftest."""
 
+    root: Path
     sources: Sequence[PythonSource]
     beside: Sequence[PythonSource]
 
@@ -115,10 +101,17 @@ class _Project:
         while left:
             source = left.pop()
             found.append(source)
-            more = [one for one in rest if one.path.name in source.named_files or source.imports_of(one.path)]
+            more = [one for one in rest if source.may_run(one.path)]
             rest = [one for one in rest if one not in more]
-            left += more
+            left += [*more, *self._packages(source, {one.path for one in (*self.sources, *found, *left)})]
         return found
+
+    def _packages(self, source: PythonSource, known: Collection[Path]) -> list[PythonSource]:
+        """Return the files of other packages of the project that this file imports."""
+        names = {one.module for one in source.imports} - {""}
+        places = [self.root.joinpath(*name.split(".")) for name in names if name.split(".")[0] not in FRAMEWORK]
+        paths = {path for one in places for path in (one.with_suffix(PYTHON), one / "__init__.py")}
+        return [read(path) for path in sorted(paths - set(known)) if path.is_file()]
 
     def importers(self, source: PythonSource) -> Iterator[tuple[PythonSource, Import]]:
         """Yield the other running files that import this one."""
@@ -150,7 +143,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
     """
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
-    project = _Project(sources, [read(path) for path in sorted(suites.parent.glob(f"*{PYTHON}"))])
+    project = _Project(suites.parent, sources, [read(path) for path in sorted(suites.parent.glob(f"*{PYTHON}"))])
     found: list[Forgotten] = []
     for source in sources:
         file = source.path.relative_to(suites.parent).as_posix()
@@ -254,8 +247,17 @@ def _other_files(suites: Path, sources: Sequence[PythonSource]) -> Iterator[Forg
         # A file beside the one that was meant is a copy, as editors leave them.
         if meant is None or meant == path.name or (path.parent / meant).exists():
             continue
-        if not any(path.name in one.named_files for one in sources):  # such a file reads it
+        if not _is_read(path, suites, sources):
             yield Forgotten(path.relative_to(suites.parent).as_posix(), meant)
+
+
+def _is_read(path: Path, suites: Path, sources: Sequence[PythonSource]) -> bool:
+    """Return whether a check reads this file: by its name, its ending or a pattern in Python, or as ``file`` in YAML."""
+    named = frozenset[str]().union(*(one.named_files for one in sources))
+    if path.suffix in named or any(fnmatch(path.name, one) for one in named):
+        return True
+    key = re.compile(rf"""\bfile["']?[ ]*:[ ]*["']?([^\s"']*/)?{re.escape(path.name)}""")
+    return any(key.search(_beginning(one)) for one in files_of_checks(suites))
 
 
 def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
@@ -287,14 +289,19 @@ def _keys_of_a_check() -> frozenset[str]:
 
 def _holds_a_list_of_checks(path: Path) -> bool:
     """Return whether a file is YAML or JSON whose key ``checks`` holds a list of checks; only its first megabyte counts."""
-    try:
-        if not path.is_file():  # a pipe would never end
-            return False
-        with path.open("rb") as file:
-            text = file.read(LARGEST).decode("utf-8-sig", errors="replace")
-    except OSError:
-        return False
+    text = _beginning(path)
     return "\0" not in text and CHECKS_KEY.search(text) is not None and _lists_checks(text)
+
+
+def _beginning(path: Path) -> str:
+    """Return the first megabyte of a file; an empty text if it cannot be read, or is a pipe, which would never end."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(LARGEST).decode("utf-8-sig", errors="replace")
+    except OSError:
+        pass
+    return ""
 
 
 def _lists_checks(text: str) -> bool:

@@ -62,11 +62,23 @@ class PythonSource:
         texts = (node.value for node in ast.walk(self.tree or ast.Module([], [])) if isinstance(node, ast.Constant))
         return frozenset(PurePath(one).name for one in texts if isinstance(one, str) and len(one) < 200 and "." in one)
 
+    @cached_property
+    def imports_by_value(self) -> bool:
+        """Whether the file imports modules whose names stand in no text, as ``pkgutil.iter_modules`` finds them."""
+        calls = (node for node in ast.walk(self.tree or ast.Module([], [])) if isinstance(node, ast.Call))
+        named = _IMPORTERS | {"exec_module", "run_module", "run_path"}
+        return any(last_name(one.func) in named and not _is_text(one.args) for one in calls)
+
     def imports_of(self, other: Path) -> list[Import]:
         """Return the imports of this file that mean another file."""
-        parts = other.with_suffix("").parts
-        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        return [one for one in self.imports if f".{module}".endswith(f".{one.module}")]
+        module = _module(other)
+        return [one for one in self.imports if module.endswith(f".{one.module}")]
+
+    def may_run(self, other: Path) -> bool:
+        """Return whether this file imports another one, names it, or may import it by a value."""
+        module = _module(other)
+        named = other.name in self.named_files or any(module.endswith(f".{one}") for one in self.named_files)
+        return named or bool(self.imports_of(other)) or (self.imports_by_value and self.path.parent in other.parents)
 
     @cached_property
     def definitions(self) -> tuple[Function | ast.ClassDef, ...]:
@@ -164,6 +176,16 @@ def _imports(tree: ast.Module, path: Path) -> Iterator[Import]:
                 yield Import(_absolute(module, len(name) - len(module), path))
             case ast.Assign(targets=[ast.Name(id="pytest_plugins")], value=value):
                 yield from (Import(name) for name in _texts_in(ast.walk(value)))
+
+
+def _is_text(arguments: Sequence[ast.expr]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], ast.Constant)
+
+
+def _module(path: Path) -> str:
+    """Return the name of a file's module with the names of all folders above it, after a dot."""
+    parts = path.with_suffix("").parts
+    return "." + ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _absolute(module: str, level: int, path: Path) -> str:

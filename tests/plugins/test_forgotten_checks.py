@@ -232,9 +232,16 @@ def test_helpers_that_other_files_load(tmp_path: Path) -> None:
         "a_plugin.py": "import pytest\n@pytest.fixture\ndef up(client): is_up(client)\n" + asserting,
         "by_conftest.py": asserting,
         "script.py": asserting,
+        "module.py": asserting,
+        "all/__init__.py": "import importlib, pkgutil\nfor one in pkgutil.iter_modules(__path__):\n"
+        "    importlib.import_module(one.name)\n",
+        "all/one.py": asserting,
+        "by_package.py": asserting,
+        "../../helpers/api.py": "from suites.privacy.by_package import is_up\n",
         "deeper/second.py": asserting,
         "first.py": "from .deeper.second import is_up\n",
-        "conftest.py": "from suites.privacy.by_conftest import is_up\nSCRIPT = 'suites/privacy/script.py'\n",
+        "conftest.py": "from suites.privacy.by_conftest import is_up\nSCRIPT = 'suites/privacy/script.py'\n"
+        "from helpers.api import is_up as up\nMODULE = 'suites.privacy.module'\n",
         "test_uses.py": "from .first import is_up\ndef test_it(client): is_up(client)\n",
         "../../conftest.py": "pytest_plugins = ['suites.privacy.a_plugin']\n",
     }
@@ -294,9 +301,19 @@ def test_file_without_checks_is_read_in_no_time(tmp_path: Path, name: str) -> No
     assert time.process_time() - begin < 2, "the search for checks depends on the file's size or depth"
 
 
-def test_data_that_a_check_reads(tmp_path: Path) -> None:
-    files = {"orders.json": LISTS["orders.json"][0], "test_orders.py": "FILE = 'suites/privacy/orders.json'\n"}
-    assert found(tmp_path, files) == []
+READERS = {
+    "test_orders.py": "FILE = 'suites/privacy/data/orders.json'\n",
+    "test_pattern.py": "FILES = 'data/*.json'\n",
+    "test_ending.py": "def path_of(name): return f'data/{name}.json'\n",
+    "upload.yaml": "checks:\n  - name: a\n    request: {method: PUT, path: /, file: data/orders.json}\n",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_data_that_a_check_reads(tmp_path: Path, reader: str) -> None:
+    files = {"data/orders.json": LISTS["orders.json"][0]}
+    assert len(found(tmp_path, {**files, "test_words.py": "NAMES = ['orders', 'checks']\n"})) == 1
+    assert found(tmp_path, {**files, reader: READERS[reader]}) == []
 
 
 def test_text_in_another_encoding(tmp_path: Path) -> None:
