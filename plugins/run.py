@@ -22,7 +22,7 @@ from deployment.settings import Settings, load
 from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
-from plugins.integrity.outcomes import freeze_outcome
+from plugins.integrity.outcomes import Seal
 from plugins.integrity.resource_warnings import StartUpWarnings, warn_only
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
@@ -47,6 +47,7 @@ coordinator_key = pytest.StashKey["Coordinator"]()
 recorder_key = pytest.StashKey[Recorder]()
 redactor_key = pytest.StashKey[LearningRedactor]()
 guard_key = pytest.StashKey[HookGuard]()
+seal_key = pytest.StashKey[Seal]()
 options_key = pytest.StashKey[RunOptions]()
 
 
@@ -67,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if "deployment_state" in config.workerinput:
             warn_only(config)
             _guard(config)
+            config.stash[seal_key] = Seal(bytes.fromhex(config.workerinput["deployment_seal"]))
             run_options.register(config, Garbage(), "deployment-garbage")
             run_options.register(config, WorkerSide(suites, _watch(config, suites)), "deployment-worker")
             run_options.register(config, LoadOption(config, suites), "deployment-load-option")
@@ -142,6 +144,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     except (OSError, JournalUnwritable) as error:
         raise pytest.UsageError(f"reports cannot be written to {options.reports}: {problem_of(error)}") from None
     config.stash[coordinator_key] = coordinator
+    config.stash[seal_key] = coordinator.seal
     config.stash[recorder_key].harm = coordinator.harm
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
     # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
@@ -338,8 +341,9 @@ def pytest_runtest_makereport(
     guard = item.config.stash.get(guard_key, None)
     if guard is not None:
         guard.look()
-    if not is_replaced(item):
-        freeze_outcome(report, guard.problem if guard is not None else None)
+    seal = item.config.stash.get(seal_key, None)
+    if seal is not None and not is_replaced(item):
+        seal.put(report, guard.problem if guard is not None else None)
     if recorder is not None:
         recorder.hand_over(report, getattr(item, "fixturenames", ()))
     if redactor_key in item.config.stash:

@@ -78,17 +78,30 @@ def foreign_hooks(config: pytest.Config) -> list[Problem]:
 
 def _foreign(config: pytest.Config) -> Iterator[Problem]:
     suites = project_of(config).suites
+    named_there = list(_named_by_files(config, suites))
     for name in _WATCHED:
         for one in getattr(config.hook, name).get_hookimpls():
             function = getattr(one.function, "__func__", one.function)
             if name in DECIDING_HOOKS:
                 known = _is_known_function(function) and _is_known_plugin(one.plugin)
             else:
-                file = _file_of(function, one.plugin)
-                known = file is None or not file.is_relative_to(suites)
+                # A conftest can import a hook or make it by exec: then only the plugin's own file is below suites/.
+                files = (_code_file(function), _plugin_file(one.plugin))
+                known = not any(file is not None and file.is_relative_to(suites) for file in files)
+                known = known and not any(one.plugin is plugin for plugin in named_there)
             if not known:
                 what, hint = origin(config, function, one.plugin)
                 yield Problem(f"{what} implements {name}", hint)
+
+
+def _named_by_files(config: pytest.Config, suites: Path) -> Iterator[object]:
+    """Yield the plugins that the files of ``suites/`` load by their variable ``pytest_plugins``."""
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", {}).get("pytest_plugins", ())
+        file = _plugin_file(module) if names else None
+        if file is not None and file.is_relative_to(suites):
+            for name in [names] if isinstance(names, str) else names:
+                yield config.pluginmanager.get_plugin(name)
 
 
 def is_replaced(item: pytest.Item) -> bool:
@@ -209,10 +222,22 @@ def _top_level(module: str) -> str:
 
 
 def _file_of(function: Callable[..., Any], plugin: object) -> Path | None:
-    """Return the file of a hook's function, or else of the plugin that it was registered with."""
+    """Return the conftest that a hook was registered with, or else the file of its function, or of another plugin."""
+    registered = _plugin_file(plugin)
+    if registered is not None and registered.name == "conftest.py":
+        return registered
+    return _code_file(function) or registered
+
+
+def _code_file(function: Callable[..., Any]) -> Path | None:
+    """Return the file of a function; None if it has none, such as a function that is made by ``exec``."""
     code = getattr(function, "__code__", None)
-    file = code.co_filename if code is not None else getattr(plugin, "__file__", None)
-    return Path(file) if file else None
+    return Path(code.co_filename) if code is not None and not code.co_filename.startswith("<") else None
+
+
+def _plugin_file(plugin: object) -> Path | None:
+    file = getattr(plugin, "__file__", None)
+    return Path(file) if isinstance(file, str) else None
 
 
 # -- during the run ----------------------------------------------------------------------------------------------------

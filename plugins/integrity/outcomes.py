@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import re
+import secrets
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 
 import pytest
 
@@ -28,34 +33,41 @@ def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
     return CheckOutcome.PASSED if report.when == "call" else None
 
 
-def freeze_outcome(report: pytest.TestReport, problem: str | None = None) -> None:
-    """Store the outcome in the report as soon as pytest has made it, so that ``changed`` detects a later change.
+@dataclass(frozen=True)
+class Seal:
+    """Signs the outcome in a report as soon as pytest has made it, so that the coordinator detects a later change.
 
-    A report with a ``problem`` is not sealed: a foreign hook may have decided its outcome.
+    ``key`` is a secret of the run, which the coordinator gives to its workers.
     """
-    if problem is None:
-        report.sealed = _seal(report)  # type: ignore[attr-defined]  # reports keep and serialise unknown attributes
-    else:
-        report.unsealed = problem  # type: ignore[attr-defined]  # as above
+
+    key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)
+
+    def put(self, report: pytest.TestReport, problem: str | None = None) -> None:
+        """Seal a report. One with a ``problem`` gets no seal: a foreign hook may have decided its outcome."""
+        if problem is None:
+            report.sealed = self._code(report)  # type: ignore[attr-defined]  # reports keep and serialise unknown attributes
+        else:
+            report.unsealed = problem  # type: ignore[attr-defined]  # as above
+
+    def is_broken(self, report: pytest.TestReport) -> bool:
+        """Return whether a report that passed differs from the one that pytest made when the check had run."""
+        if not report.passed or isinstance(report, pytest.SubtestReport):
+            return False
+        return self._code(report) != vars(report).get("sealed")
+
+    def _code(self, report: pytest.TestReport) -> str:
+        parts = [report.nodeid, report.when, report.outcome, hasattr(report, "wasxfail")]
+        return hmac.new(self.key, repr(parts).encode(), sha256).hexdigest()
 
 
-def changed(report: pytest.TestReport) -> bool:
-    """Return whether a report that passed differs from the one that pytest made when the check had run."""
-    return (
-        report.passed and not isinstance(report, pytest.SubtestReport) and _seal(report) != vars(report).get("sealed")
-    )
-
-
-def _seal(report: pytest.TestReport) -> str:
-    return f"{report.when} {report.outcome}{' xfail' if hasattr(report, 'wasxfail') else ''}"
+def why_broken(report: pytest.TestReport) -> str:
+    """Return in one line why a report has no valid seal."""
+    problem = vars(report).get("unsealed")
+    return shortened(str(problem)) if problem else "its report, or the check itself, was changed while it ran"
 
 
 def message_of(report: pytest.TestReport) -> str:
     """Return the failure in one line, at most ``LONGEST`` characters."""
-    if changed(report) and (problem := vars(report).get("unsealed")):
-        return shortened(str(problem))
-    if changed(report):
-        return "its report, or the check itself, was changed while it ran"
     if report.skipped:
         return "it was skipped, which proves nothing"
     crash = getattr(report.longrepr, "reprcrash", None)

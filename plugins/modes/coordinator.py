@@ -28,7 +28,7 @@ from infrastructure.description import contract_of, service_of
 from plugins.described.absent import absent_gates
 from plugins.integrity import waivers
 from plugins.integrity.findings import LOAD, Findings
-from plugins.integrity.outcomes import changed, message_of, outcome_of
+from plugins.integrity.outcomes import message_of, outcome_of, why_broken
 from plugins.modes.completeness import (
     Collected,
     refuse_contradictions,
@@ -242,10 +242,12 @@ class Coordinator(RunState):
         if self._state.no_account is not None and (reason := not_asked_in(report)) is not None:
             self._tally.leave_out(check, reason)
             return
-        outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
+        broken = self.seal.is_broken(report)
+        outcome = CheckOutcome.INCONCLUSIVE if broken else outcome_of(report)
         if outcome is None:
             return
-        message = None if outcome is CheckOutcome.PASSED else self._redactor.clean(message_of(report))
+        text = why_broken(report) if broken else message_of(report)
+        message = None if outcome is CheckOutcome.PASSED else self._redactor.clean(text)
         if outcome is CheckOutcome.PASSED and (message := self._tally.missing_samples(check)):
             outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)

@@ -31,6 +31,7 @@ from deployment.model import STOPPED, Reason
 from deployment.settings import Settings
 from plugins import state as published
 from plugins.integrity.assertions import recorded_environment
+from plugins.integrity.outcomes import Seal
 from plugins.integrity.waivers import is_check
 from plugins.modes.base import RunMode
 from plugins.modes.early_verdict import EarlyVerdict
@@ -96,6 +97,7 @@ class RunState:
         "_report",
         "_run_id",
         "_scratch",
+        "_seal",
         "_settings",
         "_signals",
         "_skipped_files",
@@ -157,6 +159,7 @@ class RunState:
         self._report: dict[str, Any] | None = None
         self._early = self._early_verdict()
         self._scratch = Scratch()
+        self._seal = Seal()
         self._state_key: str | None = None
         self._state = State(run_id, options.target is not None, settings.environment if settings else "")
         self._mode: RunMode | None = None
@@ -193,6 +196,11 @@ class RunState:
         self.publish()
 
     # -- the state, read-only ----------------------------------------------------------------------------------------
+
+    @property
+    def seal(self) -> Seal:
+        """The seal of this run's reports."""
+        return self._seal
 
     @property
     def run_id(self) -> str:

@@ -290,6 +290,7 @@ class ParallelPhases:
         """Pass the state file and its key to a worker before it collects."""
         node.workerinput["deployment_key"] = self._run.share_state()
         node.workerinput["deployment_state"] = str(self._run.state_file)
+        node.workerinput["deployment_seal"] = self._run.seal.key.hex()
         node.workerinput["deployment_root"] = str(self._run.suites)
         node.workerinput["deployment_today"] = node.config.stash[today_key].isoformat()
 

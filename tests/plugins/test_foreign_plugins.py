@@ -93,6 +93,60 @@ def test_conftest_that_borrows_a_function_of_pytest(project: Project) -> None:
     assert refused(project.run())
 
 
+CHECKED = (
+    "import pytest\n@pytest.fixture\ndef checked(client): assert client.get('/health').status_code == 500\n"
+    "def test_x(client, checked): assert client.get('/health').status_code == 200\n"
+)
+READY = hook(
+    "pytest_fixture_setup(fixturedef, request)",
+    "if fixturedef.argname == 'checked':\n"
+    "    fixturedef.cached_result = (None, fixturedef.cache_key(request), None)\n    return True",
+    "tryfirst=True",
+)
+PASSES = hook(
+    "pytest_runtest_logreport(report)", "report.outcome = 'passed'\nreport.sealed = 'call passed'", "tryfirst=True"
+)
+BESIDE = {  # the hook, in a file beside suites/; the file below suites/ that takes it; the check
+    "imported fixture": (READY, "from qa_hooks import pytest_fixture_setup", CHECKED),
+    "imported report": (PASSES, "from qa_hooks import pytest_runtest_logreport", BAD),
+    "made by exec": ("", f"exec({PASSES!r})", BAD),
+    "made by exec beside": (f"exec({READY!r})", "from qa_hooks import pytest_fixture_setup", CHECKED),
+}
+
+
+@pytest.mark.parametrize("way", mostly_soak(*BESIDE))
+def test_conftest_with_a_hook_from_elsewhere(project: Project, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    source, taken, check = BESIDE[way]
+    project.add("endpoints", check)
+    (project.path / "qa_hooks.py").write_text(f"import pytest\n{source}\n")
+    monkeypatch.syspath_prepend(project.path)
+    conftest(project, f"{taken}\n")
+    run = project.run()
+    assert refused(run)
+    assert "suites/endpoints/conftest.py implements pytest_" in run.report["reason"]
+
+
+def test_file_of_checks_that_loads_a_plugin(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.add("endpoints", f"pytest_plugins = 'qa_hooks'\n{CHECKED}")
+    (project.path / "qa_hooks.py").write_text(f"import pytest\n{READY}")
+    monkeypatch.syspath_prepend(project.path)
+    run = project.run()
+    assert refused(run)
+    assert "qa_hooks.py implements pytest_fixture_setup" in run.report["reason"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
+def test_plugin_that_forges_a_report(project: Project, workers: str) -> None:
+    """A plugin beside suites/ may implement the hook, but it does not know the secret of the run's seal."""
+    project.suite("endpoints", BAD)
+    late = "class Late: pytest_runtest_logreport = staticmethod(pytest_runtest_logreport)\n"
+    registers = hook("pytest_collection_finish(session)", "session.config.pluginmanager.register(Late())")
+    project.plugin(f"import pytest\n{PASSES}{late}{registers}")
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert "was changed while it ran" in run.report["reason"]
+
+
 @pytest.mark.parametrize("end", mostly_soak("pyfuncitem.config.pluginmanager.unregister(self)", "pass"))
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
 def test_plugin_registered_by_a_fixture(project: Project, end: str, workers: str) -> None:
