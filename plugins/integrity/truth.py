@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 CLIENTS = frozenset({"client", "fresh_client", "live_client", "fresh_live_client", "front_client"})
@@ -16,6 +16,10 @@ CLIENTS = frozenset({"client", "fresh_client", "live_client", "fresh_live_client
 METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
 UNCALLED = frozenset({"json", "raise_for_status", "read"})
 """The methods of an answer; without their parentheses they are always true."""
+EXECUTORS = frozenset({"ThreadPoolExecutor", "ProcessPoolExecutor"})
+BUILTINS = frozenset(
+    {"AssertionError", "all", "any", "bool", "int", "isinstance", "len", "list", "print", "set", "sorted", "str"}
+)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -33,6 +37,8 @@ class Known:
 
     clients: frozenset[str] = frozenset()
     answers: frozenset[str] = field(default=frozenset())
+    pools: frozenset[str] = field(default=frozenset())
+    """Executors of ``concurrent.futures``: they keep the exception of a call whose result the check does not read."""
 
     @classmethod
     def of(cls, function: ast.FunctionDef | ast.AsyncFunctionDef, clients: Collection[str]) -> Known:
@@ -103,6 +109,8 @@ def why_always_true(node: ast.expr, known: Known = NOTHING_KNOWN) -> str | None:
             known.is_answer(left)
         ):
             return _THERE_IS_AN_ANSWER
+        case ast.Call(func=ast.Name(id="all"), args=[over]) if _is_empty(over):
+            return "asserts all(…) of nothing, which is always true; give it the elements"
         case ast.UnaryOp(op=ast.Not(), operand=ast.Constant(value=value)) if not value:
             return "asserts a constant, which is always true; assert a comparison"
         case ast.NamedExpr(value=value):
@@ -118,6 +126,16 @@ def why_always_true(node: ast.expr, known: Known = NOTHING_KNOWN) -> str | None:
 
 def _any_plain(parts: Iterable[ast.expr]) -> bool:
     return any(not isinstance(one, ast.Starred) for one in parts)
+
+
+def _is_empty(node: ast.expr) -> bool:
+    """Return whether the expression is a list, tuple or generator without any element."""
+    match node:
+        case ast.List(elts=[]) | ast.Tuple(elts=[]):
+            return True
+        case ast.GeneratorExp(generators=[first, *_]) | ast.ListComp(generators=[first, *_]):
+            return _is_empty(first.iter)
+    return False
 
 
 # -- statements without an effect --------------------------------------------------------------------------------------
@@ -163,7 +181,15 @@ def cannot_fail(body: Sequence[ast.stmt], known: Known) -> bool:
 
     A body with another mistake that this package reports, such as a comparison without ``assert``, does not count.
     """
-    return all(_inert(node, known) for node in body)
+    return all(_inert(node, known) for node in _reached(body))
+
+
+def _reached(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements up to the one that always leaves the block."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.Return | ast.Break | ast.Continue):
+            return
 
 
 def only_asks(function: ast.FunctionDef | ast.AsyncFunctionDef, known: Known) -> bool:
@@ -194,30 +220,118 @@ class _Bare(ast.NodeTransformer):
 
 
 def sends(function: ast.AST, known: Known) -> bool:
-    """Return whether the function sends a request by a client."""
-    calls = [node for node in own_nodes(function) if isinstance(node, ast.Call)]
+    """Return whether the function, or one within it, sends a request by a client."""
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
     return any(known.is_answer(one) or _is_stream(one, known) for one in calls)
 
 
 def _inert(node: ast.stmt, known: Known) -> bool:
     plain, block = partial(_plain, known=known), partial(cannot_fail, known=known)
     match node:
-        case ast.Pass() | ast.Return(value=None | ast.Constant(value=None)) | ast.Assert(test=ast.Constant(value=True)):
+        case (
+            ast.Pass()
+            | ast.Break()
+            | ast.Continue()
+            | ast.Return(value=None | ast.Constant(value=None))
+            | ast.Assert(test=ast.Constant(value=True))
+        ):
             return True
+        case ast.FunctionDef(decorator_list=[], args=ast.arguments(defaults=[], kw_defaults=[])):
+            return True  # a call of it is no plain expression
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="map" | "submit")) as call) if (
+            name in known.pools
+        ):
+            return all(plain(one) or _is_range(one) for one in (*call.args, *(one.value for one in call.keywords)))
         case ast.Expr(value=value):
             return plain(value) and not _is_comparison(value)
         case ast.Assign(targets=targets, value=value):
             return plain(value) and all(isinstance(one, ast.Name) for one in targets)
         case ast.AnnAssign(target=ast.Name(), value=value):
             return value is None or plain(value)
+        case ast.If(test=ast.Constant(value=value), body=body, orelse=other):
+            return block(body if value else other)
         case ast.If(test=test, body=body, orelse=other):
             return plain(test) and block(body) and block(other)
+        case ast.For(iter=over, orelse=other) if _is_empty(over):
+            return block(other)
         case ast.For(target=ast.Name(), iter=ast.Tuple() | ast.List() as over, body=body, orelse=other):
             return plain(over) and block(body) and block(other)
+        case ast.While(test=ast.Constant(value=value), orelse=other) if not value:
+            return block(other)
+        case ast.With(items=[ast.withitem(context_expr=ast.Call(func=function, args=caught))], body=body) if (
+            _name_of(function) == "suppress"
+        ):
+            return block(body) or any(_swallows(one, body, known) for one in caught)
+        case ast.With(items=[ast.withitem(ast.Call(func=function) as call, ast.Name(id=pool))], body=body) if (
+            _name_of(function) in EXECUTORS
+        ):
+            return _plain_arguments(call, known) and cannot_fail(body, replace(known, pools=known.pools | {pool}))
         case ast.With(items=items, body=body):
             return block(body) and all(_is_stream(one.context_expr, known) for one in items)
+        case ast.Try(finalbody=final) if any(isinstance(one, ast.Return) for one in final):
+            return block(final)
+        case ast.Try(body=body, handlers=[_, *_] as handlers, orelse=other, finalbody=final) if not block(body) and all(
+            map(block, (other, final, *(one.body for one in handlers)))
+        ):
+            return any(_swallows(one.type, body, known) for one in handlers)
         case ast.Try(body=body, handlers=handlers, orelse=other, finalbody=final):
             return all(map(block, (body, other, final, *(one.body for one in handlers))))
+    return False
+
+
+def _swallows(caught: ast.expr | None, body: Sequence[ast.stmt], known: Known) -> bool:
+    """Return whether a handler of these exceptions catches each failure of the block for sure.
+
+    ``pytest.fail`` raises no ``Exception``, so a call of an unknown function may pass through such a handler.
+    """
+    match caught:
+        case None:
+            return True
+        case ast.Tuple(elts=parts):
+            return any(_swallows(one, body, known) for one in parts)
+    match _name_of(caught):
+        case "BaseException":
+            return True
+        case "Exception":
+            return all(_raises_exceptions_only(one, known) for node in body for one in ast.walk(node))
+        case "AssertionError":
+            return cannot_fail([_WithoutAssertions().visit(copy.deepcopy(node)) for node in body], known)
+    return False
+
+
+class _WithoutAssertions(ast.NodeTransformer):
+    """Turns assertions into plain expressions, because their failures are caught."""
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        return ast.Assign([ast.Name("_")], node.test)
+
+
+def _raises_exceptions_only(node: ast.AST, known: Known) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=name)):
+            return name in BUILTINS
+        case ast.Call(func=function):
+            while isinstance(function, ast.Attribute | ast.Call | ast.Subscript):
+                function = function.func if isinstance(function, ast.Call) else function.value
+            return isinstance(function, ast.Constant) or (
+                isinstance(function, ast.Name) and function.id in known.clients | known.answers
+            )
+        case ast.Raise(exc=exception):
+            raised = exception.func if isinstance(exception, ast.Call) else exception
+            return _name_of(raised) == "AssertionError"
+        case ast.With() | ast.AsyncWith() | ast.Await() | ast.Yield() | ast.YieldFrom():
+            return False
+    return True
+
+
+def _name_of(node: ast.expr | None) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_range(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="range"), args=parts):
+            return all(isinstance(one, ast.Constant) for one in parts)
     return False
 
 

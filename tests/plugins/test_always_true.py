@@ -45,6 +45,8 @@ NO_EFFECT = {
     "assert {'status': client.get('/orders').status_code == 200}": ":2 asserts a dictionary",
     "assert (client.get(path).is_success for path in ('/a', '/b'))": ":2 asserts a generator",
     "assert lambda: client.get('/orders').is_success": ":2 asserts a function",
+    "assert all(one for one in [])": ":2 asserts all(…) of nothing",
+    "assert client.get('/').is_success or all([])": ":2 asserts an 'or'",
     "assert 1 if client else 'no client'": ":2 asserts a constant",
     "answer = client.get(f'/orders/{signed_in[0]}')\n    assert answer": ":3 asserts an answer",
     "if signed_in:\n        assert client.get(path_of('/orders')) is not None": ":3 asserts that there is an answer",
@@ -58,6 +60,51 @@ NO_EFFECT = {
     "try:\n        client.get('/a')\n    except Exception:\n        pass": "::test_x checks no answer",
     "with client.stream('GET', '/') as answer:\n        pass": "::test_x checks no answer",
 }
+ASSERTS = "assert client.get('/orders').status_code == 200"
+LOST = [
+    f"try:\n        {ASSERTS}\n    except Exception:\n        pass",
+    f"try:\n        {ASSERTS}\n    except AssertionError as error:\n        print(error)",
+    f"try:\n        {ASSERTS}\n    except (ValueError, AssertionError): pass",
+    f"try:\n        helper(client)\n        {ASSERTS}\n    except: pass",
+    "try:\n        assert client.get('/').json()['id'] == len('abc')\n    except Exception: return",
+    f"try:\n        {ASSERTS}\n    finally:\n        return",
+    f"with contextlib.suppress(AssertionError):\n        {ASSERTS}",
+    f"with suppress(Exception):\n        {ASSERTS}",
+    f"for _ in (1, 2):\n        try:\n            {ASSERTS}\n            return\n        except AssertionError: continue",
+    f"client.get('/')\n    return\n    {ASSERTS}",
+    f"client.get('/')\n    if False:\n        {ASSERTS}",
+    f"client.get('/')\n    while 0:\n        {ASSERTS}",
+    f"for one in []:\n        {ASSERTS}",
+    f"def ask():\n        {ASSERTS}\n    ask",
+    f"def ask(_):\n        {ASSERTS}\n    with ThreadPoolExecutor(2) as pool: pool.map(ask, range(3))",
+    f"def ask():\n        {ASSERTS}\n    with futures.ThreadPoolExecutor() as pool:\n        pool.submit(ask)",
+]
+"""Bodies whose assertions are caught, lost in a thread, or never reached."""
+NOT_LOST = [
+    f"try:\n        {ASSERTS}\n    except AssertionError:\n        raise",
+    f"try:\n        {ASSERTS}\n    except AssertionError:\n        stop('no')",
+    f"try:\n        {ASSERTS}\n    except ValueError: pass",
+    f"try:\n        {ASSERTS}\n    finally:\n        client.delete('/')",
+    "try:\n        assert client.get('/').json()['id'] == 1\n    except AssertionError: pass",
+    f"try:\n        pytest.fail('no')\n        {ASSERTS}\n    except Exception: pass",
+    f"try:\n        helper(client)\n        {ASSERTS}\n    except Exception: pass",
+    f"for _ in (1, 2):\n        try:\n            {ASSERTS}\n            return\n        except AssertionError: pass\n"
+    "    raise AssertionError('no')",
+    f"for _ in (1, 2):\n        try:\n            {ASSERTS}\n            break\n        except AssertionError: pass\n"
+    "    else:\n        stop('no')",
+    f"with suppress(ValueError):\n        {ASSERTS}",
+    f"try:\n        client.get('/')\n    except Exception: pass\n    {ASSERTS}",
+    f"if True:\n        {ASSERTS}",
+    f"if False: pass\n    else:\n        {ASSERTS}",
+    f"for one in []: pass\n    else:\n        {ASSERTS}",
+    f"def ask():\n        {ASSERTS}\n    ask()",
+    f"def ask(_):\n        {ASSERTS}\n    with ThreadPoolExecutor(2) as pool: list(pool.map(ask, range(3)))",
+    f"def ask():\n        {ASSERTS}\n    with ThreadPoolExecutor(2) as pool:\n        one = pool.submit(ask)\n    one.result()",
+    f"seen = []\n    def ask(_):\n        {ASSERTS}\n        seen.append(1)\n"
+    "    with ThreadPoolExecutor(2) as pool: pool.map(ask, range(3))\n    assert len(seen) == 3",
+    "assert all(one for one in client.get('/').json())",
+    f"if client is None:\n        return\n    {ASSERTS}",
+]
 EMPTY = {
     "def test_x(): pass": "::test_x checks nothing",
     "def test_x(client): ...": "::test_x checks nothing",
@@ -175,13 +222,19 @@ def test_statement_without_an_effect(tmp_path: Path, body: str) -> None:
     assert text.startswith(f"suites/privacy/test_more.py{NO_EFFECT[body]}")
 
 
+@pytest.mark.parametrize("body", LOST)
+def test_assertion_that_is_caught_or_never_reached(tmp_path: Path, body: str) -> None:
+    [text] = found(tmp_path, CLIENT + body)
+    assert text.startswith("suites/privacy/test_more.py::test_x never fails by its assertions")
+
+
 @pytest.mark.parametrize("source", EMPTY)
 def test_check_in_which_nothing_can_fail(tmp_path: Path, source: str) -> None:
     [text] = found(tmp_path, source)
     assert text.startswith(f"suites/privacy/test_more.py{EMPTY[source]}")
 
 
-@pytest.mark.parametrize("source", [CLIENT + body for body in GOOD] + FIXTURES_CHECK)
+@pytest.mark.parametrize("source", [CLIENT + body for body in (*GOOD, *NOT_LOST)] + FIXTURES_CHECK)
 def test_good_check(tmp_path: Path, source: str) -> None:
     assert found(tmp_path, source) == []
 
