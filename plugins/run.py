@@ -23,7 +23,7 @@ from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
 from plugins.integrity.outcomes import Seal
-from plugins.integrity.resource_warnings import StartUpWarnings, warn_only
+from plugins.integrity.resource_warnings import StartUpWarnings, every_coroutine_awaited, warn_only
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
@@ -366,9 +366,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Let a check be cut short while it runs, if the release is proven to be too slow."""
+    """Let a check be cut short while it runs, if the release is proven to be too slow; fail it if it loses a coroutine."""
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is None:
         return (yield)
-    with recorder.slow.calling():
+    with recorder.slow.calling(), every_coroutine_awaited(suites_of(item.config)):
         return (yield)

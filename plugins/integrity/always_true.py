@@ -19,6 +19,7 @@ from plugins.integrity.truth import (
     EXISTENCE,
     NOTHING_KNOWN,
     Known,
+    calls_without_effect,
     cannot_fail,
     lost_comparisons,
     only_asks,
@@ -108,6 +109,7 @@ class _Checks:
                     yield node.lineno, mistake
         for lost in lost_comparisons(self.source.tree.body):
             yield lost.lineno, "compares without a result; write assert before it"
+        yield from calls_without_effect(self.source.tree)
 
     def without_an_assertion(self) -> Iterator[tuple[str, str]]:
         """Yield the checks that pass with any answer, because nothing in them can fail."""

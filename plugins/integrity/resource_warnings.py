@@ -1,4 +1,5 @@
-"""Decides which warnings fail a check, under all options: resource warnings never do, a failed thread always does.
+"""Decides which warnings fail a check, under all options: resource warnings never do, a failed thread and a coroutine
+that was not awaited always do.
 
 The garbage collector raises them at an arbitrary moment, often while a check of another gate runs, so they would fail
 the wrong check. An exception in a thread stays an error: the thread's result is missing.
@@ -6,7 +7,11 @@ the wrong check. An exception in a thread stays an error: the thread's result is
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +62,31 @@ def _warn_between_checks() -> None:
 
 def _dotted(category: type[Warning]) -> str:
     return category.__name__ if category.__module__ == "builtins" else f"{category.__module__}.{category.__qualname__}"
+
+
+@contextmanager
+def every_coroutine_awaited(suites: Path) -> Iterator[None]:
+    """Fail a check that loses a coroutine of a file below ``suites/``: its assertions did not run, and Python only warns.
+
+    No filter of pytest.ini or ``-W`` hides it. A coroutine of a library changes nothing.
+    """
+    lost: list[str] = []
+    others = sys.unraisablehook
+
+    def note(unraisable: sys.UnraisableHookArgs) -> None:
+        code = getattr(unraisable.object, "cr_code", None)
+        if isinstance(unraisable.exc_value, RuntimeWarning) and code and Path(code.co_filename).is_relative_to(suites):
+            lost.append(code.co_qualname)
+        else:
+            others(unraisable)
+
+    sys.unraisablehook = note
+    warnings.filterwarnings("error", message="coroutine .* was never awaited", category=RuntimeWarning)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = others
+    if lost:
+        pytest.fail(
+            f"the coroutine {lost[0]} was never awaited, so its assertions did not run; await it", pytrace=False
+        )

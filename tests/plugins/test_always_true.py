@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plugins.integrity.always_true import always_true
-from tests.plugins.project import ASKS, ROOT, Project
+from tests.plugins.project import ASKS, PROMOTED, REJECTED, ROOT, Project
 
 CANNOT_FAIL = {
     "def test_x(client): return client.get('/').status_code == 200": "::test_x returns a value",
@@ -220,6 +220,57 @@ def test_other_code(tmp_path: Path, source: str) -> None:
 def test_statement_without_an_effect(tmp_path: Path, body: str) -> None:
     [text] = found(tmp_path, CLIENT + body)
     assert text.startswith(f"suites/privacy/test_more.py{NO_EFFECT[body]}")
+
+
+ASYNC = "async def ask(client): assert client.is_closed\n"
+YIELDS = "def ask(client):\n    yield client\n    assert client.is_closed\n"
+CHECK = "def test_x(client):\n    assert client.get('/health').is_success\n    "
+NOT_STARTED = {
+    f"{ASYNC}{CHECK}ask(client)": ":4 calls ask",
+    f"{YIELDS}{CHECK}if client: ask(client)": ":6 calls ask",
+    f"import contextlib\n@contextlib.contextmanager\n{YIELDS}{CHECK}ask(client)": ":8 calls ask",
+    f"{CHECK}async def inner(): assert client\n    inner()": ":4 calls inner",
+    f"{ASYNC}class TestIt:\n    def test_x(self, client):\n        assert client\n        ask(client)": ":5 calls ask",
+}
+STARTED = [
+    f"import asyncio\n{ASYNC}{CHECK}asyncio.run(ask(client))",
+    f"{ASYNC}async def more(client):\n    await ask(client)",
+    f"{YIELDS}{CHECK}list(ask(client))",
+    f"{YIELDS}{CHECK}for _ in ask(client): pass",
+    f"@synchronous\n{ASYNC}{CHECK}ask(client)",
+    f"{ASYNC}ask = synchronous(ask)\n{CHECK}ask(client)",
+    f"{ASYNC}def test_x(client, ask):\n    ask(client)\n    assert client.is_closed",
+    f"{ASYNC}{CHECK}def ask(client): assert client\n    ask(client)",
+    f"class Base:\n    async def ask(client): pass\n{CHECK}ask(client)",
+    "import contextlib\n@contextlib.contextmanager\n" + YIELDS + CHECK + "with ask(client): pass",
+]
+
+
+@pytest.mark.parametrize("source", NOT_STARTED)
+def test_call_that_runs_nothing(tmp_path: Path, source: str) -> None:
+    [text] = found(tmp_path, source)
+    assert text.startswith(f"suites/privacy/test_more.py{NOT_STARTED[source]}, which does not run")
+
+
+@pytest.mark.parametrize("source", STARTED)
+def test_call_that_runs(tmp_path: Path, source: str) -> None:
+    assert found(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["one = ask(client)\n    del one", pytest.param("print(ask(client))", marks=pytest.mark.soak), "[ask(client)]"],
+)
+def test_check_that_loses_a_coroutine_fails(project: Project, call: str) -> None:
+    project.add("endpoints", f"{ASYNC}{CHECK}{call}\n")
+    run = project.run("-W", "ignore")
+    assert run.result == REJECTED, run.output
+    assert "the coroutine ask was never awaited" in run.report["reason"]
+
+
+def test_coroutine_of_a_library_changes_nothing(project: Project) -> None:
+    project.add("endpoints", f"import asyncio\n{CHECK}one = asyncio.sleep(0)\n    del one\n")
+    assert project.run().result == PROMOTED
 
 
 @pytest.mark.parametrize("body", LOST)
