@@ -36,6 +36,9 @@ JUDGING_FIXTURES = frozenset({"baked", "latency_result", "load_beside_live", "lo
 """The fixtures of the framework that fail if the release is bad."""
 OTHER_OUTCOMES = frozenset({"skip", "skipif", "xfail"})
 """Marks after which a check does not pass, whatever its body does."""
+RETRIES = frozenset({"backoff", "retry", "retrying", "stamina", "tenacity"})
+"""Packages whose decorators call a function again after a failure."""
+CATCH_FAILURES = frozenset({"AssertionError", "BaseException", "Exception"})
 SETUP = ("setup", "teardown")
 
 
@@ -59,6 +62,10 @@ def always_true(suites: Path) -> list[tuple[str, str]]:
             found += [
                 (f"{file}::{name}", "is replaced by another value further down in its file; rename one of them")
                 for name in _replaced(source.tree.body, "")
+            ]
+            found += [
+                (f"{file}::{name}", "is repeated by its decorator until it passes; wait in a helper, and assert once")
+                for name in _retried(source.tree)
             ]
             found += [(f"{file}::{name}", mistake) for name, mistake in checks.without_an_assertion()]
     return found
@@ -198,6 +205,64 @@ def _replaced(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
         for name in _bound(node):
             if name.startswith(CHECK_PREFIX) and name in checks:
                 yield f"{prefix}{name}"
+
+
+def _retried(tree: ast.Module) -> Iterator[str]:
+    """Yield the checks whose decorator calls them again until they pass."""
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).partition(".")[0] in RETRIES
+    }  # fmt: skip
+    retries = imported | {one.name for one in defined_in(tree.body) if isinstance(one, Function) and _is_retry(one)}
+    for prefix, check in _checks_of(tree.body, ""):
+        for decorator in check.decorator_list:
+            one = decorator
+            while isinstance(one, ast.Attribute | ast.Call):
+                one = one.func if isinstance(one, ast.Call) else one.value
+            if isinstance(one, ast.Name) and one.id in retries and not _names_other_errors(decorator):
+                yield f"{prefix}{check.name}"
+
+
+def _names_other_errors(decorator: ast.expr) -> bool:
+    """Return whether a decorator is given exceptions, and none that an assertion raises, such as ``httpx.ConnectError``."""
+    words = {last_name(one) for one in ast.walk(decorator) if isinstance(one, ast.expr)}
+    return not words & CATCH_FAILURES and any(word.endswith(("Error", "Exception", "Timeout")) for word in words)
+
+
+def _checks_of(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:
+    for node in defined_in(body):
+        if isinstance(node, ast.ClassDef):
+            if is_group(node):
+                yield from _checks_of(node.body, f"{prefix}{node.name}::")
+        elif _is_check(node):
+            yield prefix, node
+
+
+def _is_retry(decorator: Function) -> bool:
+    """Return whether a loop in it calls a function that it was given, catches its failure, and leaves when it passes."""
+    given = {one.arg for one in ast.walk(decorator) if isinstance(one, ast.arg)}
+    loops = [one for one in ast.walk(decorator) if isinstance(one, ast.For | ast.While)]
+    for node in (one for loop in loops for one in ast.walk(loop)):
+        if not isinstance(node, ast.Try):
+            continue
+        tried = [one for part in (*node.body, *node.orelse) for one in ast.walk(part)]
+        called = {one.func.id for one in tried if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+        leaves = any(isinstance(one, ast.Return | ast.Break) for one in tried)
+        if leaves and called & given and any(map(_goes_on, node.handlers)):
+            return True
+    return False
+
+
+def _goes_on(handler: ast.ExceptHandler) -> bool:
+    caught = (
+        {last_name(one) for one in ast.walk(handler.type) if isinstance(one, ast.expr)}
+        if handler.type is not None
+        else CATCH_FAILURES
+    )
+    leaves = any(isinstance(one, ast.Raise | ast.Return | ast.Break) for part in handler.body for one in ast.walk(part))
+    return bool(caught & CATCH_FAILURES) and not leaves
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:

@@ -273,6 +273,39 @@ def test_coroutine_of_a_library_changes_nothing(project: Project) -> None:
     assert project.run().result == PROMOTED
 
 
+WRAPS = "import functools\ndef again(f):\n    @functools.wraps(f)\n    def call(*given, **named):\n        "
+RETRIED = [
+    f"{WRAPS}for _ in range(2):\n            try: return f(*given, **named)\n            except AssertionError: pass\n"
+    "        return f(*given, **named)\n    return call\n@again",
+    "def again(times):\n    def wrap(f):\n        def call(client):\n            while times:\n                try: f(client)\n"
+    "                except Exception as error: print(error)\n                else: break\n        return call\n"
+    "    return wrap\n@again(3)",
+    "from tenacity import retry, stop_after_attempt\n@retry(stop=stop_after_attempt(3))",
+    "import backoff\n@backoff.on_exception(backoff.expo, AssertionError)",
+]
+NOT_RETRIED = [
+    f"{WRAPS}for _ in range(2): f(*given, **named)\n    return call\n@again",
+    f"{WRAPS}print(f.__name__)\n        return f(*given, **named)\n    return call\n@again",
+    f"{WRAPS}for _ in range(2):\n            try: return f(*given, **named)\n            except AssertionError: raise\n"
+    "    return call\n@again",
+    f"{WRAPS}for _ in range(2):\n            try: return f(*given, **named)\n            except KeyError: pass\n"
+    "    return call\n@again",
+    "import backoff, httpx\n@backoff.on_exception(backoff.expo, httpx.ConnectError)",
+    "import tenacity\n@tenacity.retry\ndef wait(client): assert client.get('/').is_success\n",
+]
+
+
+@pytest.mark.parametrize("decorator", RETRIED)
+def test_check_that_its_decorator_repeats(tmp_path: Path, decorator: str) -> None:
+    [text] = found(tmp_path, f"{decorator}\n{CHECK}")
+    assert text.startswith("suites/privacy/test_more.py::test_x is repeated by its decorator until it passes")
+
+
+@pytest.mark.parametrize("decorator", NOT_RETRIED)
+def test_decorator_that_repeats_no_failure(tmp_path: Path, decorator: str) -> None:
+    assert found(tmp_path, f"{decorator}\n{CHECK}") == []
+
+
 @pytest.mark.parametrize("body", LOST)
 def test_assertion_that_is_caught_or_never_reached(tmp_path: Path, body: str) -> None:
     [text] = found(tmp_path, CLIENT + body)
