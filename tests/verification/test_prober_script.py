@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from verification.http.raw_http import Answer
+from verification.journeys import sessions
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Expectation, Journey, Request, Service, Session, Step
 from verification.prober import session as prober_session
@@ -163,7 +164,8 @@ def test_answer_of_an_earlier_session_does_not_end_the_new_one(described: Servic
 
 def test_session_is_renewed_before_it_expires(described: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(prober_session, "time", SimpleNamespace(monotonic=lambda: now))
+    for module in (prober_session, sessions):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     script = Script(config(described))
     login = script.next()
     body = json.dumps({"access_token": "old", "expires_in": 100}).encode()
