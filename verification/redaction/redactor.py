@@ -7,8 +7,9 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import partial
 
+from verification.redaction.names import LONGEST_NAME, WORD, may_be_number, says_secret
 from verification.redaction.spellings import encodings, parts, spellings
 
 MARK = "[redacted]"
@@ -72,7 +73,23 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 # Most texts have no part that any match of a pattern must have, so that most patterns need not be tried. A part may be in any case.
 _PAIRED = ":=,"
 """A pair of a name and a value has one of these characters."""
-_TELLING = ("key", "token", "secret", "auth", "pass", "pwd", "pin", "otp", "credential", "jwt", "session", "cookie")
+_TELLING = (
+    *(
+        "key",
+        "token",
+        "secret",
+        "auth",
+        "pass",
+        "pwd",
+        "pin",
+        "otp",
+        "credential",
+        "jwt",
+        "session",
+        "sessid",
+        "cookie",
+    ),
+)
 """Every name of a secret has one of these parts."""
 _NAMED: tuple[str, ...] = ()
 """In place of a part: one of ``_TELLING`` and one of ``_PAIRED``."""
@@ -87,50 +104,9 @@ _NEEDED: tuple[tuple[str, ...], ...] = (
 )
 _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 
-_SECRET_WORDS = frozenset(
-    {
-        *("key", "token", "secret", "secrets", "auth", "authorization", "password", "passwords", "session"),
-        *("passphrase", "passcode", "pwd", "jwt", "cookie", "cookies"),
-    }
-)
-# These words name a secret only at the end of a name: "user_pass" does, "pass_rate", "pin_code" and "credential_type" do not.
-_SECRET_ENDINGS = frozenset({"pass", "pin", "otp", "credential", "credentials"})
-# Ends of two words that name a secret though their last word does not, and ends that name none though it does.
-_SECRET_ENDS = frozenset(
-    f"{first}_{last}"
-    for firsts, lasts in (
-        ("otp", "code number value hash digits"),
-        ("pin", "number value hash digits"),
-        ("pass", "phrase word code hash"),
-        ("credential credentials", "value data json hash"),
-    )
-    for first in firsts.split()
-    for last in lasts.split()
-)
-_ORDINARY_ENDS = frozenset(
-    {"first_pass", "second_pass", "last_pass", "boarding_pass", "season_pass", "drop_pin", "map_pin"}
-)
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
 _SECRET_WORDS_OF_A_QUERY = frozenset({"signature", "sig"})
-# A header of CORS; its value is "true".
-_ORDINARY = frozenset({"access-control-allow-credentials"})
-_RUN_TOGETHER = frozenset(
-    {
-        "apikey",
-        "authtoken",
-        "accesstoken",
-        "refreshtoken",
-        "idtoken",
-        "sessiontoken",
-        "sessionid",
-        "passwd",
-        "secretkey",
-    }
-)
 # A name is read backwards from the sign after it, and a longer one only in its end: a pattern that began with the name would
 # try each part of "a-b-c-…" anew.
-_LONGEST_NAME = 128
 _NAME_BACKWARDS = re.compile(r"[\w-]*+")
 _HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
 # After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
@@ -171,36 +147,16 @@ def hide_fields(names: Iterable[str]) -> None:
 def is_secret_name(name: str) -> bool:
     """Return whether a header or field of this name holds a secret: one of its whole words says so, in any case and spelling.
 
-    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author``, ``monkey`` and ``passed`` do not. The words pass, pin, otp and
-    credential count at the end of a name: ``card_pin`` does, ``pin_code`` does not. Neither does the name of an exception: after
-    ``KeyError`` stands the name that was missing, which the reader needs.
+    ``X-Auth-Token``, ``apiKey``, ``x-csrftoken`` and ``session_id`` do; ``author``, ``monkey`` and ``passed`` do not. The words
+    pass, pin, otp and credential count at the end of a name: ``card_pin`` does, ``pin_code`` does not. Neither does the name of
+    an exception: after ``KeyError`` stands the name that was missing, which the reader needs.
     """
-    return name.lower() in _PRIVATE_FIELDS or _says_secret(name[-_LONGEST_NAME:])
-
-
-# The end of a name whose secret may be a number; "max_token" and "key" have no secret numbers.
-_NUMERIC = re.compile(
-    r"(?:pass|pin|otp|pwd|passwd|password|passcode|secret|credentials?|code|number|value|digits)[\W\d_]*\Z", re.I
-)
+    return name.lower() in _PRIVATE_FIELDS or says_secret(name[-LONGEST_NAME:])
 
 
 def is_secret_number(name: str) -> bool:
     """Return whether even a short number in a field of this name is a secret: a PIN, a numeric password, or private data."""
-    return name.lower() in _PRIVATE_FIELDS or (
-        is_secret_name(name) and _NUMERIC.search(name[-_LONGEST_NAME:]) is not None
-    )
-
-
-@lru_cache(maxsize=4096)
-def _says_secret(name: str) -> bool:
-    if _EXCEPTION.fullmatch(name) or name.lower() in _ORDINARY:
-        return False
-    words = [word.lower() for word in _WORD.findall(name)]
-    if not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words):
-        return True
-    last = [word for word in words if not word.isdigit()][-2:]
-    end = "_".join(last)
-    return end in _SECRET_ENDS or (end not in _ORDINARY_ENDS and not _SECRET_ENDINGS.isdisjoint(last[-1:]))
+    return name.lower() in _PRIVATE_FIELDS or (is_secret_name(name) and may_be_number(name))
 
 
 # JSON in a text in JSON in the repr of a request. Any deeper, and a line without a closing quote is read once per pair in it.
@@ -209,7 +165,7 @@ _DEEPEST = 3
 
 def _name_before(text: str, end: int, backwards: re.Pattern[str] = _NAME_BACKWARDS) -> str:
     """Return the name that ends at this position, without hyphens before it; of a very long name the end."""
-    found = backwards.match(text[max(0, end - _LONGEST_NAME) : end][::-1])
+    found = backwards.match(text[max(0, end - LONGEST_NAME) : end][::-1])
     return found[0][::-1].lstrip("-") if found else ""
 
 
@@ -240,7 +196,7 @@ def _is_secret_header(found: re.Match[str]) -> bool:
 def _is_secret_in_a_query(found: re.Match[str]) -> bool:
     name = found["name"]
     # Words of a signed URL; elsewhere they name ordinary values.
-    signs = not _SECRET_WORDS_OF_A_QUERY.isdisjoint(word.lower() for word in _WORD.findall(name[-_LONGEST_NAME:]))
+    signs = not _SECRET_WORDS_OF_A_QUERY.isdisjoint(word.lower() for word in WORD.findall(name[-LONGEST_NAME:]))
     return signs or is_secret_name(name) or (name.lower() == "code" and _is_code_of_oauth(found))
 
 

@@ -1,0 +1,113 @@
+"""Decides by a name whether a header or field holds a secret."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+LONGEST_NAME = 128
+"""So many characters of the end of a name are read."""
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+"""A word of a name such as ``X-CSRFToken2``."""
+_PART = re.compile(r"[A-Za-z]+")
+_SECRET_WORDS = frozenset(
+    {
+        *("key", "token", "secret", "secrets", "auth", "authorization", "password", "passwords", "session"),
+        *("passphrase", "passcode", "pwd", "jwt", "cookie", "cookies", "tokens"),
+    }
+)
+# HTTP libraries write header names in lower case, which joins the words of X-CSRFToken and X-ClientSecret. So a word also names a
+# secret if it ends with one of these, perhaps with a word for the value after it: clientsecret, tokenvalue, jsessionid.
+_FOLLOWING = "id|value|hash|data|string|binary"
+_JOINED = re.compile(
+    r"[a-z]*(?:(?:token|secret|password|passwd|passphrase|cookie)s?|session|sessid|keyid|[a-z]keys?"
+    rf"|(?:token|secret|password|session|cookie|[a-z]key)(?:{_FOLLOWING})"
+    r"|(?:admin|api|app|card|db|ftp|login|mail|root|smtp|user)(?:otp|pass|pin|pwd))"
+)
+_FOLLOWED = re.compile(rf"(?:s|{_FOLLOWING})\Z")
+# Ordinary words that end so, and the ends of further ones: survey-monkey, ice-hockey, repossession.
+_ORDINARY_WORDS = frozenset(
+    {
+        *(
+            "monkey",
+            "turkey",
+            "donkey",
+            "hockey",
+            "jockey",
+            "whiskey",
+            "mickey",
+            "hickey",
+            "doohickey",
+            "dickey",
+            "rickey",
+        ),
+        *("lackey", "flunkey", "malarkey", "yankey", "dinkey", "jokey", "smokey", "pokey", "hokey", "okey"),
+        *("crikey", "flakey", "shakey", "darkey", "mackey", "starkey", "sharkey", "stuckey", "bickey", "cheekey"),
+        *("latchkey", "turnkey", "hotkey", "softkey", "lowkey", "betoken", "foretoken"),
+        *("possession", "obsession", "supersession", "intersession", "insession"),
+    }
+)
+_ORDINARY_TAILS = ("monkey", "turkey", "donkey", "hockey", "jockey", "whiskey", "possession")
+# Counters of a model or of a rate limit, and the keys of a table or of a message: max_tokens, X-RateLimit-Tokens, missing_keys.
+_COUNTED = re.compile(
+    r"(?:max|min|num|total|prompt|completion|input|output|cached|used|remaining|reasoning|limit)[^a-z]*tokens[^a-z]*\Z"
+    r"|(?:max|min|num|total|primary|foreign|sort|partition|missing|unknown|extra|duplicate|dict|required)[^a-z]*keys[^a-z]*\Z",
+    re.I,
+)
+# These words name a secret only at the end of a name: "user_pass" does, "pass_rate", "pin_code" and "credential_type" do not.
+_SECRET_ENDINGS = frozenset({"pass", "pin", "otp", "credential", "credentials"})
+# Ends of two words that name a secret though their last word does not, and ends that name none though it does.
+_SECRET_ENDS = frozenset(
+    f"{first}_{last}"
+    for firsts, lasts in (
+        ("otp", "code number value hash digits"),
+        ("pin", "number value hash digits"),
+        ("pass", "phrase word code hash"),
+        ("credential credentials", "value data json hash"),
+        # "keys" alone is no secret: a JSON Web Key Set has public keys in a field of this name.
+        ("access api auth client encryption license master private secret service session signing ssh", "keys"),
+    )
+    for first in firsts.split()
+    for last in lasts.split()
+)
+_ORDINARY_ENDS = frozenset(
+    {"first_pass", "second_pass", "last_pass", "boarding_pass", "season_pass", "drop_pin", "map_pin"}
+)
+_EXCEPTION = re.compile(r"[A-Z][A-Za-z0-9]*(?:Error|Exception|Warning)")
+# A header of CORS; its value is "true".
+_ORDINARY = frozenset({"access-control-allow-credentials"})
+
+
+@lru_cache(maxsize=4096)
+def says_secret(name: str) -> bool:
+    """Return whether a word of the name is one for a secret, in any case and spelling; see ``redactor.is_secret_name``."""
+    if _EXCEPTION.fullmatch(name) or name.lower() in _ORDINARY:
+        return False
+    parts = [part for part in _PART.findall(_COUNTED.sub("", name)) if part.lower() not in _ORDINARY_WORDS]
+    words = [word.lower() for part in parts for word in WORD.findall(part)]
+    if not _SECRET_WORDS.isdisjoint(words) or any(map(_ends_in_secret, [*words, *map(str.lower, parts)])):
+        return True
+    # "oauth" is an ordinary word in "oauth-login".
+    if parts and parts[-1].lower().endswith("auth"):
+        return True
+    end = "_".join(words[-2:])
+    return end in _SECRET_ENDS or (end not in _ORDINARY_ENDS and not _SECRET_ENDINGS.isdisjoint(words[-1:]))
+
+
+def _ends_in_secret(word: str) -> bool:
+    """Return whether the word, in lower case, ends with a word for a secret, and is no ordinary word."""
+    if _JOINED.fullmatch(word) is None:
+        return False
+    stem = _FOLLOWED.sub("", word)
+    return stem not in _ORDINARY_WORDS and not stem.endswith(_ORDINARY_TAILS)
+
+
+# The end of a name whose secret may be a number; "max_token" and "key" have no secret numbers.
+_NUMERIC = re.compile(
+    r"(?:pass|pin|otp|pwd|passwd|password|passcode|secret|credentials?|code|number|value|digits)[\W\d_]*\Z", re.I
+)
+
+
+def may_be_number(name: str) -> bool:
+    """Return whether even a short number is a secret if a secret name ends so."""
+    return _NUMERIC.search(name[-LONGEST_NAME:]) is not None
