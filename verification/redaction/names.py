@@ -111,3 +111,24 @@ _NUMERIC = re.compile(
 def may_be_number(name: str) -> bool:
     """Return whether even a short number is a secret if a secret name ends so."""
     return _NUMERIC.search(name[-LONGEST_NAME:]) is not None
+
+
+# The same for texts, in which "pass" may be a count.
+_SHORT_NUMBER = re.compile(
+    r"(?:pin|otp|pwd|passwd|password|passcode|secret)(?:[_-]?(?:code|number|value))?[\W\d_]*\Z", re.I
+)
+_LONG_NUMBER = re.compile(
+    r"(?:token|session|cookie|sessid|auth|jwt|pass|passphrase|pin|otp|pwd|passwd|password|passcode|secret"
+    r"|(?:access|api|auth|client|encryption|license|master|private|secret|service|session|signing|subscription)[_-]?key)"
+    r"(?:[_-]?(?:id|code|number|value))?[\W\d_]*\Z",
+    re.I,
+)
+_LEAST_DIGITS, LONG_DIGITS = 4, 8
+
+
+def hides_number(name: str, digits: int) -> bool:
+    """Return whether a number of so many digits, in a text after a secret name, is the secret and no count, time or row's key."""
+    end = name[-LONGEST_NAME:]
+    if digits >= LONG_DIGITS and _LONG_NUMBER.search(end):
+        return True
+    return digits >= _LEAST_DIGITS and _SHORT_NUMBER.search(end) is not None

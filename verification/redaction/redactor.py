@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from verification.redaction.names import LONGEST_NAME, WORD, may_be_number, says_secret
+from verification.redaction.names import LONG_DIGITS, LONGEST_NAME, WORD, hides_number, may_be_number, says_secret
 from verification.redaction.spellings import encodings, parts, spellings
 
 MARK = "[redacted]"
@@ -119,6 +119,10 @@ _PAIR_OF_HTTP = re.compile(
     rf"""(?P<head>\(b?["'](?P<name>[\w-]++)["'],\s*+b?(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
+# After the name, with its last quote if it has one: "name": 12345678 and name=12345678, but no date, time or part of a word.
+_NUMBER = re.compile(
+    r"""(?<=[\w-])(?P<quote>\\{0,31}+["']?)(?P<sign>[ \t]*+[:=][ \t]*+)-?(?P<digits>\d{4,}+)(?:\.\d++)?(?![\w-]|[.:/%]\w)"""
+)
 # After the name in a header's line, whose name has a hyphen; and a query's ?name=. After the name of a step stands a request.
 _HEADER_LINE = re.compile(
     rf"(?<=[A-Za-z0-9]):[ \t]*+(?![\"'\[]|{_VARIABLE}|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|QUERY) /)"
@@ -184,6 +188,15 @@ def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
         return found[0]
     # The value of a pair that is not secret may itself hold secret pairs.
     return found["head"] + _QUOTED_PAIR.sub(partial(_hide_quoted_pair, depth=depth + 1), found["value"])
+
+
+def _hide_number(found: re.Match[str]) -> str:
+    """Hide a number. The mark has the quotes of the name: the text may be JSON, and the journal reads it again."""
+    name, digits = _name_before(found.string, found.start()), len(found["digits"])
+    private = name.lower() in _PRIVATE_FIELDS and digits >= LONG_DIGITS
+    if not private and not (is_secret_name(name) and hides_number(name, digits)):
+        return found[0]
+    return f"{found['quote']}{found['sign']}{found['quote']}{MARK}{found['quote']}"
 
 
 def _is_secret_header(found: re.Match[str]) -> bool:
@@ -287,6 +300,7 @@ class Redactor:
             text = _hide_after(_QUERY, _is_secret_in_a_query, _QUERY_VALUE, text)
         if named:
             text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
+            text = _NUMBER.sub(_hide_number, text)
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
         return text
 
