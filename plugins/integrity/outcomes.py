@@ -12,9 +12,12 @@ from hashlib import sha256
 import pytest
 
 from deployment.evidence.verdict import CheckOutcome
+from verification.redaction.redactor import MARK
 
 _OWN_NAMES = re.compile(r"^(?:Failed|AssertionError|(?:verification|plugins)(?:\.\w+)+): (?=.)")
 """What Python calls a check's failure, or an error of this framework: the message after it says all that a reader needs."""
+_NAME = re.compile(r"(?:\w+\.)*+\w+:(?: |\Z)")
+"""The name of an error before its message."""
 LONGEST = 300
 """The most characters of a check's message."""
 
@@ -67,13 +70,23 @@ def why_broken(report: pytest.TestReport) -> str:
 
 
 def message_of(report: pytest.TestReport) -> str:
-    """Return the failure in one line, at most ``LONGEST`` characters."""
+    """Return the failure in one line, at most ``LONGEST`` characters: the first line that is not blank or a hidden secret alone."""
     if report.skipped:
         return "it was skipped, which proves nothing"
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return shortened(_OWN_NAMES.sub("", lines[0]) if lines else report.outcome)
+    return shortened(_OWN_NAMES.sub("", _first_telling(lines)) if lines else report.outcome)
+
+
+def _first_telling(lines: list[str]) -> str:
+    """Return the first line; if its message says nothing, the error's name with the first line that does."""
+    found = _NAME.match(lines[0])
+    name = found[0] if found else ""
+    for line in (lines[0][len(name) :], *lines[1:]):
+        if line and not (MARK in line and re.search(r"\w", line.replace(MARK, "")) is None):
+            return f"{name.rstrip()} {line}".lstrip()
+    return lines[0]
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

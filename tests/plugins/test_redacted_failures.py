@@ -15,6 +15,7 @@ from tests.plugins.world import TOKEN, USERS
 from verification.redaction.redactor import LearningRedactor
 
 SECRET = USERS[0].password
+ASKED = "GET /consults: status 200, expected 422"
 CHECK = """
     def test_list(client, smoke_user):
         headers = {"Authorization": "Bearer " + {token!r}}
@@ -100,6 +101,26 @@ def test_redacted_report_keeps_its_message_on_the_way_from_a_worker(source: str,
 def test_message_of_a_check_begins_with_its_words_and_not_with_a_name_of_ours(source: str, message: str) -> None:
     """A built-in error keeps its name: without it, `'token'` would say nothing."""
     assert message_of(failed(source)) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"canary-1234\\n{ASKED}", ASKED),
+        (f"\\n \\ncanary-1234 canary-1234:\\n\\n{ASKED}\\nmore", ASKED),
+        (f"canary-1234 is wrong\\n{ASKED}", "[redacted] is wrong"),
+        ("canary-1234", "[redacted]"),
+        ("canary-1234\\n ", "[redacted]"),
+    ],
+)
+def test_message_of_a_check_begins_with_the_first_line_that_says_something(text: str, message: str) -> None:
+    """A first line that is blank, or a secret alone, tells the reader nothing."""
+    redactor = LearningRedactor({})
+    redactor.learn("canary-1234")
+    for error, name in (("AssertionError", ""), ("ValueError", "ValueError: ")):
+        report = failed(f"raise {error}('{text}')")
+        redact(report, redactor)
+        assert message_of(report) == f"{name}{message}"
 
 
 def test_report_without_a_secret_is_left_as_it_is() -> None:
