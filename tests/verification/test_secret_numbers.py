@@ -52,7 +52,6 @@ def test_json_stays_valid_after_a_number_is_hidden(depth: int) -> None:
         '{"pass": 1234, "fail": 5678, "pin_code": 110001, "monkey": 12345678}',
         '{"session_expires_at": 1764500000, "token_ttl": 86400000}',
         "session: 2026-11-30 10:00, token: 12345678ms, auth: 12345678/s, session: 10:00:00",
-        "token: 12345678abc",
     ],
 )
 def test_ordinary_numbers_stay(text: str) -> None:

@@ -132,3 +132,14 @@ def hides_number(name: str, digits: int) -> bool:
     if digits >= LONG_DIGITS and _LONG_NUMBER.search(end):
         return True
     return digits >= _LEAST_DIGITS and _SHORT_NUMBER.search(end) is not None
+
+
+# A name is read backwards from the sign after it, and a longer one only in its end: a pattern that began with the name would
+# try each part of "a-b-c-…" anew.
+_NAME_BACKWARDS = re.compile(r"[\w-]*+")
+
+
+def name_before(text: str, end: int, backwards: re.Pattern[str] = _NAME_BACKWARDS) -> str:
+    """Return the name that ends at this position, without hyphens before it; of a very long name the end."""
+    found = backwards.match(text[max(0, end - LONGEST_NAME) : end][::-1])
+    return found[0][::-1].lstrip("-") if found else ""

@@ -9,10 +9,19 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from verification.redaction.names import LONG_DIGITS, LONGEST_NAME, WORD, hides_number, may_be_number, says_secret
+from verification.redaction import bare
+from verification.redaction.names import (
+    LONG_DIGITS,
+    LONGEST_NAME,
+    WORD,
+    hides_number,
+    may_be_number,
+    name_before,
+    says_secret,
+)
 from verification.redaction.spellings import encodings, parts, spellings
 
-MARK = "[redacted]"
+MARK = bare.MARK
 # A shorter secret is replaced as a whole word only; "abc" is part of too many words.
 _SHORT = 6
 _FIELDS = (
@@ -105,9 +114,6 @@ _NEEDED: tuple[tuple[str, ...], ...] = (
 _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 
 _SECRET_WORDS_OF_A_QUERY = frozenset({"signature", "sig"})
-# A name is read backwards from the sign after it, and a longer one only in its end: a pattern that began with the name would
-# try each part of "a-b-c-…" anew.
-_NAME_BACKWARDS = re.compile(r"[\w-]*+")
 _HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
 # After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
 _QUOTED_PAIR = re.compile(
@@ -116,7 +122,7 @@ _QUOTED_PAIR = re.compile(
 )
 # (b"name", b"value") of an HTTP library.
 _PAIR_OF_HTTP = re.compile(
-    rf"""(?P<head>\(b?["'](?P<name>[\w-]++)["'],\s*+b?(?P<quote>["']))(?!{_SHOWN})"""
+    rf"""(?P<head>\(b?["'](?P<name>[\w.-]++)["'],\s*+b?(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
 # After the name, with its last quote if it has one: "name": 12345678 and name=12345678, but no date, time or part of a word.
@@ -133,7 +139,7 @@ _SENTENCE = re.compile(rf"(?!(?:\S{{1,41}}+ )?\d\S{{0,40}}+ \d)(?:{_OF_A_SENTENC
 # Words of a name after which even a sentence is hidden: it may be a passphrase.
 _ALWAYS_HIDDEN = re.compile(r"pass(?:word|wd|phrase|code)|pwd|secret|auth|cookie", re.I)
 _HEADER_VALUE = re.compile(rf"{_REST_OF_A_LINE}*+")
-_QUERY = re.compile(rf"(?:[?&#](?:amp;)?|\\u0026)(?P<name>[\w-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
+_QUERY = re.compile(rf"(?:[?&#](?:amp;)?|\\u0026)(?P<name>[\w.-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
 _QUERY_VALUE = re.compile(rf"{_WORD_OF_A_QUERY}*+")
 # So much of a URL is searched for OAuth's state before and after its code.
 _LONGEST_QUERY = 1024
@@ -167,18 +173,12 @@ def is_secret_number(name: str) -> bool:
 _DEEPEST = 3
 
 
-def _name_before(text: str, end: int, backwards: re.Pattern[str] = _NAME_BACKWARDS) -> str:
-    """Return the name that ends at this position, without hyphens before it; of a very long name the end."""
-    found = backwards.match(text[max(0, end - LONGEST_NAME) : end][::-1])
-    return found[0][::-1].lstrip("-") if found else ""
-
-
 def _hide_pair_of_http(found: re.Match[str]) -> str:
     return _hide_value(found, found["name"], 1)
 
 
 def _hide_quoted_pair(found: re.Match[str], depth: int = 1) -> str:
-    return _hide_value(found, _name_before(found.string, found.start()), depth)
+    return _hide_value(found, name_before(found.string, found.start()), depth)
 
 
 def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
@@ -192,7 +192,7 @@ def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
 
 def _hide_number(found: re.Match[str]) -> str:
     """Hide a number. The mark has the quotes of the name: the text may be JSON, and the journal reads it again."""
-    name, digits = _name_before(found.string, found.start()), len(found["digits"])
+    name, digits = name_before(found.string, found.start()), len(found["digits"])
     private = name.lower() in _PRIVATE_FIELDS and digits >= LONG_DIGITS
     if not private and not (is_secret_name(name) and hides_number(name, digits)):
         return found[0]
@@ -200,7 +200,7 @@ def _hide_number(found: re.Match[str]) -> str:
 
 
 def _is_secret_header(found: re.Match[str]) -> bool:
-    name = _name_before(found.string, found.start(), _HEADER_BACKWARDS)
+    name = name_before(found.string, found.start(), _HEADER_BACKWARDS)
     if "-" not in name or not is_secret_name(name):
         return False
     return _ALWAYS_HIDDEN.search(name) is not None or _SENTENCE.match(found.string, found.end()) is None
@@ -301,6 +301,7 @@ class Redactor:
         if named:
             text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
             text = _NUMBER.sub(_hide_number, text)
+            text = bare.hide_bare(text, is_secret_name)
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
         return text
 

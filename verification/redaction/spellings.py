@@ -80,10 +80,11 @@ def parts(secret: str) -> set[str]:
 
 
 def encodings(secret: str) -> set[str]:
-    """Return the spellings, hex, and base64 at each of the three offsets that the secret can have in a longer text ("user:password")."""
+    """Return the spellings, hex with and without signs between its bytes, and base64 at each of the three offsets that the secret can have in a longer text ("user:password")."""
     forms = spellings(secret)
     raw = secret.encode()
-    forms |= {raw.hex(), raw.hex().upper()}
+    for digits in (raw.hex(), *(raw.hex(sign) for sign in ":- ")):
+        forms |= {digits, digits.upper()}
     for inner, offset in product(_nested(secret), range(3)):
         padded = b"\0" * offset + inner.encode()
         first = -(-offset * 8 // 6)  # earlier characters hold bits of the text before the secret

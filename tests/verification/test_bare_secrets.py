@@ -1,0 +1,100 @@
+"""Secrets that stand after their name without quotes, in lists and in the repr of a cookie."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from tests.verification.test_redaction_of_long_texts import run
+from verification.redaction.redactor import MARK, Redactor
+
+VALUES = ("s3cr3tV4lue9876", "0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e", "a/b+c9d8e7f6==")
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token={}&a=1",
+        "session={}",
+        "X-Auth-Token={}",
+        "curl --token={} http://a",
+        "API_KEY={}\nnext",
+        "POST /x token={}: status 404",
+        "Token: {}",
+        "GET /x HTTP/1.1\r\nHost: a\r\nApikey: {}\r\nAccept: */*",
+        "E   Session: {}\n",
+        "> x_auth_token: {} \n",
+        "curl -H 'Token: {}' http://a",
+        '{{"api_key": ["{}"], "rows": ["a1234567"]}}',
+        "X-Auth-Token: ['{}', 'other1234']",
+        "{{'tokens': [\"[redacted]\", '{}']}}",
+        "['X-Auth-Token', '{}']",
+        "(b'api.key', b'{}')",
+        "GET /x?auth.token={} twice",
+    ],
+)
+def test_a_word_that_looks_like_a_token_is_hidden_after_the_name_of_a_secret(text: str, value: str) -> None:
+    text = text.format(value)
+    cleaned = Redactor(()).clean(text)
+    assert value not in cleaned
+    assert "other1234" not in cleaned
+    assert "a1234567" in cleaned or "rows" not in text
+    assert Redactor(()).clean(cleaned) == cleaned
+    written = Redactor(()).clean(json.dumps({"reason": text, "next": "ordinary"}))
+    assert value not in written
+    assert MARK in json.loads(written)["reason"]
+
+
+def test_the_cookies_of_a_client_are_shown_without_their_values() -> None:
+    cookies = httpx.Cookies()
+    cookies.set("session", "canary", domain="localhost")
+    cookies.set("flavour", "canary for two", domain="a.example", path="/x")
+    cleaned = Redactor(()).clean(repr(cookies))
+    assert cleaned.count("=[redacted]") == 2
+    assert "<Cookie session=[redacted] for localhost />" in cleaned
+    assert "canary" not in cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token_count=5, sessions: 12, retries=3, primary_key=3",
+        "session: the login answers 500",
+        "auth: 20 checks passed\nsession: passed\nkey: telehealth-api",
+        "REJECTED: session: blue-20261130",
+        "auth: suites/auth/test_auth2.py\nkey=keys/release2.pem: is missing",
+        "session=2026-11-30T10:15:00Z session: 2026-11-30T10:15 token: 20261130T101500Z",
+        "key=sha256:0f0f0f0f, key: sha256:0f0f0f0f",
+        "token=SecretToken2026(value), token=$TOKEN2026X, token=Token2026[int]",
+        "monkey=abcdefgh1, turkey: abcdefgh1, author=jane-2026",
+        "expected one of ['key', 'name'], secrets: ['JWT_SECRET', 'DATABASE_URL']",
+        '{"required_secrets": ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:a1"]}',
+        "['session', 'blue-cookie']",
+        "<Cookie monster for all>",
+    ],
+)
+def test_ordinary_words_after_the_name_of_a_secret_stay(text: str) -> None:
+    assert Redactor(()).clean(text) == text
+
+
+@pytest.mark.parametrize("sign", [":", " ", "-"])
+@pytest.mark.parametrize("upper", [False, True])
+def test_a_known_secret_is_hidden_in_hex_with_signs_between_its_bytes(sign: str, upper: bool) -> None:
+    digits = b"Sm0ke-Pass/word".hex(sign)
+    assert Redactor(["Sm0ke-Pass/word"]).clean(f"x {digits.upper() if upper else digits} y") == f"x {MARK} y"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["token=", "token=a1", "token=abcdefg", "key: a/", "key: ['a1'", "['a-key', '", "<Cookie a=", "token:  ", "a.b/"],
+)
+def test_bare_values_are_looked_for_in_a_time_that_grows_with_the_length(unit: str) -> None:
+    program = (
+        "from verification.redaction.redactor import Redactor\n"
+        f"text = 'key: ' + {unit!r} * {300_000 // len(unit)} + '\\nmy_token=canary-1234567\\n'\n"
+        "print('canary' in Redactor(()).clean(text))"
+    )
+    assert run(program) == "False"

@@ -1,0 +1,61 @@
+"""Hides secrets that stand after their name without quotes, in a list, or in the repr of a cookie.
+
+In these places most values are ordinary words. So only a value that looks like a token is hidden: one word of at least eight
+characters with a letter and a digit that is no time and no path of a file.
+
+Each pattern takes a time that grows with the length of the text: a value has no character with which another name begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from verification.redaction.names import name_before
+
+MARK = "[redacted]"
+IsSecret = Callable[[str], bool]
+
+_SIGNS = r"[\w.~+/%-]"
+_TOKEN = (
+    rf"(?!\d{{4}}-\d\d-\d\d(?!\d)|\d{{8}}T\d{{4,6}}(?!\d)|(?=[\w.-]*+/)[\w./-]*\.[a-z]{{1,5}}(?!{_SIGNS}))"
+    rf"(?={_SIGNS}*\d)(?={_SIGNS}*[A-Za-z]){_SIGNS}{{8,}}+=*+"
+)
+# token=…, --token=… and token=…&a=1; before a bracket stands the name of a function, and before a colon that of a scheme.
+_ASSIGNED = re.compile(rf"(?<=[\w-])={_TOKEN}(?![(\[{{@\\]|:\S)", re.ASCII)
+# Token: … as the whole of a line or of a quoted text; a backslash begins the escaped end of a line.
+_LINE = re.compile(rf"(?P<head>(?<=\w):[ \t]++){_TOKEN}(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
+# What may stand before the header's name: the beginning of a line, as JSON writes it as well, or a quote, and a sign of pytest or curl.
+_BEFORE = re.compile(r"(?:\A|[\r\n\"'\\]|\\[nr])[ \t]*(?:[E><*|-][ \t]+)?\Z")
+_LONGEST_BEFORE = 16
+_LIST = re.compile(r"(?P<head>(?<=[\w-])\\{0,31}+[\"']?[ \t]*+[:=][ \t]*+\[)(?P<body>(?:[^\[\]\r\n]|\[redacted\])++)")
+_IN_A_LIST = re.compile(rf"(?<=[\"']){_TOKEN}(?=\\*+[\"'])", re.ASCII)
+# ['X-Auth-Token', '…']
+_PAIR_IN_A_LIST = re.compile(rf"(?P<head>\[b?[\"'](?P<name>[\w.-]++)[\"'],[ \t]*+b?[\"']){_TOKEN}(?=[\"']\])", re.ASCII)
+# <Cookie session=… for localhost />, as a jar of cookies shows one.
+_COOKIE = re.compile(rf"(<Cookie [^\s=<>]{{1,128}}+=)(?!{re.escape(MARK)})[^<>\r\n]*?(?= for [^\s<>]*+ ?/?>)")
+
+
+def hide_bare(text: str, is_secret: IsSecret) -> str:
+    """Return the text with each value that looks like a token hidden after a name for which ``is_secret`` returns True."""
+    text = _COOKIE.sub(rf"\1{MARK}", text)
+
+    def assigned(found: re.Match[str]) -> str:
+        return f"={MARK}" if is_secret(name_before(found.string, found.start())) else found[0]
+
+    def line(found: re.Match[str]) -> str:
+        name = name_before(found.string, found.start())
+        begin = found.start() - len(name)
+        stands = begin == 0 or _BEFORE.search(found.string[max(0, begin - _LONGEST_BEFORE) : begin])
+        return f"{found['head']}{MARK}" if stands and is_secret(name) else found[0]
+
+    def listed(found: re.Match[str]) -> str:
+        secret = is_secret(name_before(found.string, found.start()))
+        return found["head"] + _IN_A_LIST.sub(MARK, found["body"]) if secret else found[0]
+
+    def paired(found: re.Match[str]) -> str:
+        return found["head"] + MARK if is_secret(found["name"]) else found[0]
+
+    for pattern, hide in ((_ASSIGNED, assigned), (_LINE, line), (_LIST, listed), (_PAIR_IN_A_LIST, paired)):
+        text = pattern.sub(hide, text)
+    return text
