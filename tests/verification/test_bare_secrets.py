@@ -98,3 +98,24 @@ def test_bare_values_are_looked_for_in_a_time_that_grows_with_the_length(unit: s
         "print('canary' in Redactor(()).clean(text))"
     )
     assert run(program) == "False"
+
+
+@pytest.mark.parametrize("rest", ["password", "rd", "n", ""])
+def test_a_value_after_a_name_that_pytest_cut_is_hidden_if_it_looks_like_a_token(rest: str) -> None:
+    """Pytest shortens the repr of a dictionary to its beginning and its end, without regard to names."""
+    for value in ("87654321", "'s3cr3tV4lue9876'"):
+        text = f"assert {{'session_tok...{rest}': {value}}} == {{}}"
+        assert Redactor(()).clean(text) == f"assert {{'session_tok...{rest}': '{MARK}'}} == {{}}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "assert {'session_tok...rd': 'an ordinary value'} == {}",
+        "assert {'session_tok...ble': 's3cr3tV4lue9876'} == {}",
+        "assert {'session_tok...rd': 1234567, 'rd': 12345678} == {}",
+        "the key is ready...: 12 of 30000000",
+    ],
+)
+def test_an_ordinary_value_after_a_name_that_pytest_cut_stays(text: str) -> None:
+    assert Redactor(()).clean(text) == text

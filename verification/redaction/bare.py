@@ -21,6 +21,7 @@ _TOKEN = (
     rf"(?!\d{{4}}-\d\d-\d\d(?!\d)|\d{{8}}T\d{{4,6}}(?!\d)|(?=[\w.-]*+/)[\w./-]*\.[a-z]{{1,5}}(?!{_SIGNS}))"
     rf"(?={_SIGNS}*\d)(?={_SIGNS}*[A-Za-z]){_SIGNS}{{8,}}+=*+"
 )
+_ONLY_A_TOKEN = re.compile(rf"{_TOKEN}\Z", re.ASCII)
 # token=…, --token=… and token=…&a=1; before a bracket stands the name of a function, and before a colon that of a scheme.
 _ASSIGNED = re.compile(rf"(?<=[\w-])={_TOKEN}(?![(\[{{@\\]|:\S)", re.ASCII)
 # Token: … as the whole of a line or of a quoted text; a backslash begins the escaped end of a line.
@@ -34,6 +35,11 @@ _IN_A_LIST = re.compile(rf"(?<=[\"']){_TOKEN}(?=\\*+[\"'])", re.ASCII)
 _PAIR_IN_A_LIST = re.compile(rf"(?P<head>\[b?[\"'](?P<name>[\w.-]++)[\"'],[ \t]*+b?[\"']){_TOKEN}(?=[\"']\])", re.ASCII)
 # <Cookie session=… for localhost />, as a jar of cookies shows one.
 _COOKIE = re.compile(rf"(<Cookie [^\s=<>]{{1,128}}+=)(?!{re.escape(MARK)})[^<>\r\n]*?(?= for [^\s<>]*+ ?/?>)")
+
+
+def looks_like_a_token(value: str) -> bool:
+    """Return whether the value is one word that looks like a token."""
+    return _ONLY_A_TOKEN.match(value) is not None
 
 
 def hide_bare(text: str, is_secret: IsSecret) -> str:

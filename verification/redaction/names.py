@@ -102,6 +102,11 @@ def _ends_in_secret(word: str) -> bool:
     return stem not in _ORDINARY_WORDS and not stem.endswith(_ORDINARY_TAILS)
 
 
+def ends_secret(rest: str) -> bool:
+    """Return whether the rest of a name whose beginning is unknown may be the end of a word for a secret."""
+    return any(word.endswith(rest.lower()) for word in (*_SECRET_WORDS, *_SECRET_ENDINGS))
+
+
 # The end of a name whose secret may be a number; "max_token" and "key" have no secret numbers.
 _NUMERIC = re.compile(
     r"(?:pass|pin|otp|pwd|passwd|password|passcode|secret|credentials?|code|number|value|digits)[\W\d_]*\Z", re.I

@@ -14,6 +14,7 @@ from verification.redaction.names import (
     LONG_DIGITS,
     LONGEST_NAME,
     WORD,
+    ends_secret,
     hides_number,
     may_be_number,
     name_before,
@@ -117,7 +118,7 @@ _SECRET_WORDS_OF_A_QUERY = frozenset({"signature", "sig"})
 _HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
 # After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
 _QUOTED_PAIR = re.compile(
-    rf"""(?P<head>(?<=[\w-])\\{{0,31}}+["']?\s*+[:=]\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_SHOWN})"""
+    rf"""(?P<head>(?<=[\w.-])\\{{0,31}}+["']?\s*+[:=]\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
 # (b"name", b"value") of an HTTP library.
@@ -127,7 +128,7 @@ _PAIR_OF_HTTP = re.compile(
 )
 # After the name, with its last quote if it has one: "name": 12345678 and name=12345678, but no date, time or part of a word.
 _NUMBER = re.compile(
-    r"""(?<=[\w-])(?P<quote>\\{0,31}+["']?)(?P<sign>[ \t]*+[:=][ \t]*+)-?(?P<digits>\d{4,}+)(?:\.\d++)?(?![\w-]|[.:/%]\w)"""
+    r"""(?<=[\w.-])(?P<quote>\\{0,31}+["']?)(?P<sign>[ \t]*+[:=][ \t]*+)-?(?P<digits>\d{4,}+)(?:\.\d++)?(?![\w-]|[.:/%]\w)"""
 )
 # After the name in a header's line, whose name has a hyphen; and a query's ?name=. After the name of a step stands a request.
 _HEADER_LINE = re.compile(
@@ -178,7 +179,15 @@ def _hide_pair_of_http(found: re.Match[str]) -> str:
 
 
 def _hide_quoted_pair(found: re.Match[str], depth: int = 1) -> str:
-    return _hide_value(found, name_before(found.string, found.start()), depth)
+    name = name_before(found.string, found.start())
+    if _is_cut(found, name) and bare.looks_like_a_token(found["value"]):
+        return found["head"] + MARK
+    return _hide_value(found, name, depth)
+
+
+def _is_cut(found: re.Match[str], name: str) -> bool:
+    """Return whether pytest cut the name, as in ``{'session_tok...rd': …}``, and its end may be that of a secret's name."""
+    return found.string.endswith("...", 0, found.start() - len(name)) and ends_secret(name)
 
 
 def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
@@ -193,8 +202,10 @@ def _hide_value(found: re.Match[str], name: str, depth: int) -> str:
 def _hide_number(found: re.Match[str]) -> str:
     """Hide a number. The mark has the quotes of the name: the text may be JSON, and the journal reads it again."""
     name, digits = name_before(found.string, found.start()), len(found["digits"])
-    private = name.lower() in _PRIVATE_FIELDS and digits >= LONG_DIGITS
-    if not private and not (is_secret_name(name) and hides_number(name, digits)):
+    hidden = digits >= LONG_DIGITS and (
+        name.lower() in _PRIVATE_FIELDS or (found["quote"] != "" and _is_cut(found, name))
+    )
+    if not hidden and not (is_secret_name(name) and hides_number(name, digits)):
         return found[0]
     return f"{found['quote']}{found['sign']}{found['quote']}{MARK}{found['quote']}"
 
