@@ -344,6 +344,6 @@ def test_interrupted_run_ends_with_the_last_screen(project: Project) -> None:
     seen = pytest_on_a_terminal(project.path, "--target=green", act=interrupt)
     assert sent
     assert seen.code == 2, seen.last
-    assert "REJECTED: telehealth-api:1.1.0 was not promoted; live traffic never moved." in seen.last
+    assert "INTERRUPTED: telehealth-api:1.1.0 was not promoted; live traffic never moved." in seen.last
     assert "interrupted by SIGINT" in seen.last
     assert "exit code 2" in seen.last
