@@ -28,6 +28,10 @@ SENTENCES = {
 }
 BY_VERDICT = {"promoted": "0", "rolled_back": ROLLED_BACK, "rollback_failed": HALTED}
 """The exit code of a run that had none of its own and was recovered, by the verdict of its report."""
+AFTER_A_PROMOTION = ("rolled_back", "rollback_failed")
+"""The verdicts that decide whatever the exit code is: a signal and a full disk give 2 and 3, also if users met the release."""
+# The characters with a meaning in GitHub's Markdown, and the entities that show them as text.
+_MARKDOWN = {ord(character): f"&#{ord(character)};" for character in "[]()*_!@~#\\:|`$"}
 
 
 def report_of(receipt: str) -> dict[str, Any]:
@@ -43,12 +47,12 @@ def report_of(receipt: str) -> dict[str, Any]:
 def result_of(code: str, settled: str, report: Mapping[str, Any]) -> str:
     """Return the exit code that describes the live state now, or UNPROVEN.
 
-    A recovery that failed or rolled back counts more than the deployment's own code.
+    A rollback, and a recovery that failed, count more than the deployment's own code.
     """
     if HALTED in (code, settled):
         return HALTED
     verdict = str(report.get("verdict"))
-    if report.get("recovered") and verdict in BY_VERDICT:
+    if verdict in AFTER_A_PROMOTION or (report.get("recovered") and verdict in BY_VERDICT):
         return BY_VERDICT[verdict]
     return UNPROVEN if code == "0" and verdict != "promoted" else code
 
@@ -64,8 +68,10 @@ def failed_requests(report: Mapping[str, Any]) -> str:
 def cell(value: object) -> str:
     """Return a value as inline text of a table: a release's own words must not become Markdown or HTML."""
     text = " ".join(str(value).split())
-    for character, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;")):
+    for character, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, safe)
+    # GitHub makes a link of a name that begins with www, also without a scheme.
+    text = text.translate(_MARKDOWN).replace("www.", "www&#46;")
     return f"<code>{text}</code>"
 
 
@@ -77,7 +83,7 @@ def annotation(kind: str, title: str, text: str) -> str:
 
 
 def main(variables: Mapping[str, str]) -> int:
-    """Write the summary and print the annotation; return 1 if the job ended with 0 and nothing proves it, otherwise 0."""
+    """Write the summary and print the annotation; return 1 if the job ended with 0 and its report denies it or is missing, otherwise 0."""
     code, settled = variables.get("CODE", ""), variables.get("SETTLED", "")
     report = report_of(variables.get("DEPLOYMENT_RECEIPT", ""))
     result = result_of(code, settled, report)
@@ -111,7 +117,7 @@ def main(variables: Mapping[str, str]) -> int:
         print(annotation("error", "Not proven", said))
     elif result != "0":
         print(annotation("warning", "Not deployed", said))
-    return 1 if result == UNPROVEN else 0
+    return 1 if code == "0" != result else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -140,7 +141,7 @@ def test_promotion_is_summarized_from_its_report(folder: Checkout) -> None:
     ended, output, text = summarize(folder, PROMOTED, CODE="0")
     assert (ended, output) == (0, "")
     for value in ("promoted", "telehealth-api:1.1.0", "sha256:0123", "20261129-120000-green-abc123"):
-        assert f"<code>{value}</code>" in text
+        assert f"<code>{value}</code>" in html.unescape(text)
     assert "| reason |" not in text
 
 
@@ -153,7 +154,54 @@ def test_rollback_is_an_error_and_says_how_many_requests_failed(folder: Checkout
     assert "31 of 1200 requests of the prober failed" in output
     assert "31 of 1200 requests of the prober failed" in text
     assert "users met the release" in text
-    assert "<code>bake: &lt;b&gt;list&lt;/b&gt; &#96;fails&#96; &#124; 500 second line</code>" in text
+    assert "<code>bake&#58; &lt;b&gt;list&lt;/b&gt; &#96;fails&#96; &#124; 500 second line</code>" in text
+
+
+@pytest.mark.parametrize("code", ["0", "1", "2", "3", "137"])
+def test_rollback_is_an_error_whatever_the_exit_code_is(folder: Checkout, code: str) -> None:
+    """A signal in the bake (2) or a full disk (3) hides neither that users met the release nor how many requests failed."""
+    ended, output, text = summarize(folder, WENT_BACK | {"exit_code": int(code)}, CODE=code, SETTLED="0")
+    assert (ended, output.count("::")) == (int(code == "0"), 2)
+    assert "::error title=Rolled back::" in output
+    assert "31 of 1200 requests of the prober failed" in output
+    assert "Rolled back after a promotion: users met the release" in text
+
+
+@pytest.mark.parametrize("code", ["2", "3"])
+def test_failed_rollback_calls_a_person_whatever_the_exit_code_is(folder: Checkout, code: str) -> None:
+    _, output, text = summarize(folder, REPORT | {"verdict": "rollback_failed"}, CODE=code)
+    assert "::error title=A person must act now::" in output
+    assert "ROLLBACK FAILED" in text
+
+
+@pytest.mark.parametrize("code", ["2", "3"])
+def test_interrupted_run_that_moved_no_traffic_stays_a_warning(folder: Checkout, code: str) -> None:
+    _, output, _ = summarize(folder, REPORT | {"verdict": "rejected"}, CODE=code)
+    assert "::warning title=Not deployed::" in output
+    assert "::error" not in output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "live: [Promoted](https://evil.example) ![x](https://evil.example/x.png)",
+        "bake: **bold** __bold__ ~~no~~ @org/team #12 :tada: $x$ \\| `code` www.evil.example",
+    ],
+)
+def test_words_of_a_release_are_no_markdown(folder: Checkout, words: str) -> None:
+    """GitHub shows the words as they are: every character with a meaning in Markdown is an entity."""
+    _, _, text = summarize(folder, WENT_BACK | {"reason": words}, CODE="10")
+    row = next(line for line in text.splitlines() if line.startswith("| reason |"))
+    shown = row.removeprefix("| reason | <code>").removesuffix("</code> |")
+    assert html.unescape(shown) == words
+    assert re.findall(r"[][()*_!@~\\:|`$]|www\.|(?<!&)#", shown) == []
+
+
+def test_ordinary_reason_stays_readable(folder: Checkout) -> None:
+    """Letters, digits and the usual punctuation stay themselves."""
+    reason = "endpoints: GET /api/v1/items?page=2: status 500, expected 200; 3.5 s, limit 2 s"
+    _, _, text = summarize(folder, REPORT | {"verdict": "rejected", "reason": reason}, CODE="1")
+    assert f"<code>{reason.replace(':', '&#58;')}</code>" in text
 
 
 @pytest.mark.parametrize("code", ["", "3", "137"])
