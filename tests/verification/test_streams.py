@@ -292,3 +292,30 @@ def test_a_broken_conversation_fails(
         with pytest.raises(ConversationFailed, match=f"WEBSOCKET /chat: .*{expected}"):
             chat.ask("ping")
     assert all(one.status is None for one in asked.recorded[1:])
+
+
+@pytest.mark.parametrize("message", ["x" * 12_000_000, b"x" * 16_000_000], ids=["text", "bytes"])
+def test_a_service_that_does_not_read_is_not_said_to_have_ended_the_connection(
+    serve: Callable[[Speak], Service], message: str | bytes
+) -> None:
+    with Asked(serve(accepting_only), LIMITS) as asked:
+        chat = asked.websocket()
+        with pytest.raises(ConversationFailed, match=r"/chat: the service did not take the message within 0.5 s$"):
+            chat.send(message)
+
+
+def accepting_only(connection: socket.socket, head: bytes) -> None:
+    """Accept the handshake and read nothing; the fixture closes the connection."""
+    connection.sendall(accept(head))
+
+
+def test_a_large_message_that_the_service_reads_is_sent(serve: Callable[[Speak], Service]) -> None:
+    def read(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(accept(head))
+        left = 3_000_000
+        while left > 0 and (piece := connection.recv(65_536)):
+            left -= len(piece)
+        connection.sendall(frame(b"thanks"))
+
+    with Asked(serve(read), PATIENT) as asked:
+        assert asked.websocket().ask(b"x" * 3_000_000) == "thanks"

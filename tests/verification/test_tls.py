@@ -7,6 +7,7 @@ import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -18,9 +19,13 @@ from deployment.errors import CloudUnreachable
 from infrastructure.colour_addresses import REFUSED_BY, ColourAddresses
 from infrastructure.live_domain import LiveDomain
 from tests.verification.contract_server import SERVICE, USER, Service
-from verification.http.client import open_client
+from tests.verification.test_streams import accept
+from verification.http import websocket
+from verification.http.answer_limits import AnswerLimits
+from verification.http.client import RecordingClient, open_client
 from verification.http.loopback import tls_context
 from verification.http.raw_http import Connection
+from verification.http.websocket import open_websocket
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service as Described
 from verification.load.run import LoadPlan, run_load
@@ -164,3 +169,33 @@ def test_web_acl_is_told_from_the_service(answer: bytes, reached: bool | None, w
         found = ColourAddresses(timeout_s=5).contact(f"http://127.0.0.1:{server.getsockname()[1]}")
         thread.join(5)
     assert (found.reached, words in found.detail) == (reached, True), found
+
+
+def test_websocket_over_tls_has_a_limit_for_a_message(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library removes the time-out of a socket with TLS: a service that does not read would stop the check for ever."""
+    monkeypatch.setattr(websocket, "tls_context", lambda _: tls_context(str(certificate)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept_only() -> None:
+            plain, _ = server.accept()
+            with context.wrap_socket(plain, server_side=True) as secured:
+                secured.sendall(accept(secured.recv(65_536)))
+                ended.wait(20)
+
+        thread = threading.Thread(target=accept_only)
+        thread.start()
+        limits = AnswerLimits(deadline_s=1.0)
+        url = f"https://{NAME}:{server.getsockname()[1]}"
+        try:
+            with (
+                open_client(url, timeout_s=5, answers=limits) as client,
+                open_websocket(cast(RecordingClient, client), "/chat", limits) as chat,
+                pytest.raises(websocket.ConversationFailed, match=r"did not take the message within 1 s$"),
+            ):
+                chat.send("x" * 12_000_000)
+        finally:
+            ended.set()
+            thread.join(5)

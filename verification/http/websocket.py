@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -34,8 +35,18 @@ class ConversationFailed(AssertionError):
 class Conversation:
     """An open connection: ``send``, ``receive`` and ``ask``. Its ``subprotocol`` is the one that the service chose, None without one."""
 
-    def __init__(self, connection: ClientConnection, client: RecordingClient, path: str, answers: AnswerLimits) -> None:
+    def __init__(
+        self,
+        connection: ClientConnection,
+        client: RecordingClient,
+        path: str,
+        answers: AnswerLimits,
+        *,
+        write_s: float,
+    ) -> None:
+        """``write_s``: so long the service may take to read a message."""
         self._connection = connection
+        self._write_s = write_s
         self._client = client
         self._path = path
         self._answers = answers
@@ -46,13 +57,29 @@ class Conversation:
         return self._connection.subprotocol
 
     def send(self, message: str | bytes) -> None:
-        """Send a message: a text or bytes. Raises ConversationFailed if the connection is closed."""
+        """Send a message: a text or bytes. Raises ConversationFailed if the connection is closed or the service takes no data."""
         from websockets.exceptions import ConnectionClosed
 
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            with suppress(OSError):  # it is closed already
+                self._connection.socket.shutdown(socket.SHUT_RDWR)
+
+        # The library itself limits no writing, and over TLS it removes the limit of the socket.
+        timer = threading.Timer(self._write_s, give_up)
+        timer.daemon = True
+        timer.start()
         try:
             self._connection.send(message)
         except ConnectionClosed as closed:
-            raise ConversationFailed(f"{self._name}: {self._too_large() or _reason(closed)}") from None
+            problem = self._too_large() or _reason(closed)
+            if late.is_set() or isinstance(closed.__cause__, TimeoutError):
+                problem = f"the service did not take the message within {self._write_s:g} s"
+            raise ConversationFailed(f"{self._name}: {problem}") from None
+        finally:
+            timer.cancel()
 
     def receive(self, within_s: float | None = None) -> str | bytes:
         """Return the next message. Raises ConversationFailed if none comes within ``within_s`` (default: the request deadline)."""
@@ -119,7 +146,7 @@ def open_websocket(
         finally:
             elapsed_ms = (time.perf_counter() - begin) * 1000
             client.record(Exchange("GET", shown, status, elapsed_ms, at, problem, False))
-        yield Conversation(connection, client, shown, answers)
+        yield Conversation(connection, client, shown, answers, write_s=_step_s(client, answers))
 
 
 class _Refused(Exception):
@@ -143,7 +170,7 @@ def _connect(
         own
     )
     host = client.headers.get("host") or url.netloc.decode("ascii")
-    timeout_s = min(client.timeout.connect or answers.deadline_s, answers.deadline_s)
+    timeout_s = _step_s(client, answers)
     until = time.monotonic() + answers.deadline_s
     with ExitStack() as opened:
         stream: socket.socket | None = None
@@ -180,6 +207,11 @@ def _closed(stream: socket.socket | None, problem: str, status: int | None = Non
     if stream is not None:
         stream.close()
     return _Refused(problem, status)
+
+
+def _step_s(client: RecordingClient, answers: AnswerLimits) -> float:
+    """Return the time-out in seconds of a single step: connecting, or sending a message."""
+    return min(client.timeout.connect or answers.deadline_s, answers.deadline_s)
 
 
 def _reason(closed: ConnectionClosed) -> str:
