@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deployment.errors import JournalUnwritable, Refused, SettingsError
-from deployment.evidence import receipt
+from deployment.evidence import junit, receipt
 from deployment.files import problem_of
 from deployment.model import Colour
 from deployment.settings import Settings, load
@@ -146,11 +146,13 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     config.stash[coordinator_key] = coordinator
     config.stash[seal_key] = coordinator.seal
     config.stash[recorder_key].harm = coordinator.harm
-    config.option.xmlpath = str(coordinator.folder / "junit.xml")
+    # The coordinator completes this file; ``Hooks`` then copies it to the place that the caller asked for.
+    wanted, config.option.xmlpath = config.option.xmlpath, str(coordinator.folder / junit.JUNIT_FILE)
     # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)
     run_options.register(config, LoadOption(config, suites), "deployment-load-option")
-    run_options.register(config, Hooks(config, coordinator, progress), "deployment-run")
+    hooks = Hooks(config, coordinator, progress, _absolute(wanted))
+    run_options.register(config, hooks, "deployment-run")
     run_options.register(config, Output(config, redactor, progress.screen), "deployment-output")
     if refusal is not None:
         coordinator.refuse(refusal)
@@ -161,6 +163,11 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
     phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator, _watch(config, suites))
     run_options.register(config, phases, "deployment-phases")
+
+
+def _absolute(xmlpath: str | None) -> Path | None:
+    """Return the path that ``--junitxml`` names, as pytest reads it, or None without the option."""
+    return Path(os.path.expandvars(xmlpath)).expanduser().absolute() if xmlpath else None
 
 
 def _mode(coordinator: Coordinator, settings: Settings, mode: Mode) -> RunMode:
@@ -210,8 +217,12 @@ class LoadOption:
 class Hooks:
     """pytest's hooks in the coordinating process."""
 
-    def __init__(self, config: pytest.Config, coordinator: Coordinator, progress: Progress) -> None:
+    def __init__(
+        self, config: pytest.Config, coordinator: Coordinator, progress: Progress, junit_copy: Path | None
+    ) -> None:
+        """``junit_copy``: the further place for the finished junit.xml."""
         self._config = config
+        self._junit_copy = junit_copy
         self._run = coordinator
         self._progress = progress
         self._session: pytest.Session | None = None
@@ -318,7 +329,17 @@ class Hooks:
                 self._config.notify_exception(pytest.ExceptionInfo.from_exception(error), self._config.option)
         finally:
             session.exitstatus = self._run.finalize(late)
+            self._copy_junit()
             self._progress.verdict(self._run)
+
+    def _copy_junit(self) -> None:
+        if self._junit_copy is None:
+            return
+        problem = junit.copy_file(self._run.folder, self._junit_copy)
+        if problem is not None:
+            self._run.say(
+                f"--junitxml={self._junit_copy} was not written ({problem}); read {junit.JUNIT_FILE} of the report"
+            )
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

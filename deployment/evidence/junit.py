@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, SubElement, indent, parse, tostring
 
 from deployment.evidence import report
-from deployment.evidence.journal import Record, last_data
+from deployment.evidence.journal import JOURNAL_FILE, Record, last_data
 from deployment.evidence.sentence import live_after, live_before, sentence
+from deployment.files import problem_of, replace_file
 
 JUNIT_FILE = "junit.xml"
 MODES = ("deploy", "verify", None)
@@ -41,6 +43,32 @@ def build(records: Sequence[Record], checks: Path, clean: Callable[[str], str] =
         element.attrib.update({name: _text(clean(value)) for name, value in element.attrib.items()})
     indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def copy_file(folder: Path, target: Path) -> str | None:
+    """Copy the finished file of the run in ``folder`` to ``target``, an absolute path; return why it was not copied, or None.
+
+    The evidence of other runs is never changed. If there is no copy, an older file at ``target``
+    is removed: a CI server would read it as the result of this run.
+    """
+    try:
+        target = target.resolve()
+        if target == (folder / JUNIT_FILE).resolve():
+            return None
+        if (target.parent / JOURNAL_FILE).exists():
+            return "the folder of a run takes no other files"
+        if target.exists() and not target.is_file():
+            return "it is not a regular file"
+        if not (folder / report.REPORT_FILE).exists():  # secrets are removed before the report is written
+            target.unlink(missing_ok=True)
+            return "the report was not written"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(target, (folder / JUNIT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError) as error:
+        with suppress(OSError, ValueError, RuntimeError):
+            target.unlink(missing_ok=True)
+        return problem_of(error)
+    return None
 
 
 def _text(text: str) -> str:

@@ -6,6 +6,7 @@ https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jen
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,3 +188,61 @@ def test_error_of_the_file_stops_no_run(tmp_path: Path, monkeypatch: pytest.Monk
     archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=said.append)
     assert said == ["junit.xml was not completed: KeyError: 'what'"]
     assert (tmp_path / "verification.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "image", "code"),
+    [("--junitxml=mine.xml", "mine.xml", "1.1.0", 0), ("--junit-xml=$OUT/ci/mine.xml", "out/ci/mine.xml", "9.9.9", 4)],
+)
+def test_finished_file_is_also_where_junitxml_asks(
+    project: Project, monkeypatch: pytest.MonkeyPatch, option: str, place: str, image: str, code: int
+) -> None:
+    """CI shows the file that it named: with the verdict, also of a refused run, and never an older one."""
+    monkeypatch.setenv("OUT", str(project.path / "out"))
+    (project.path / "mine.xml").write_text("<testsuites><testsuite name='old'/></testsuites>")
+    run = project.run(option, f"--image-tag={image}")
+    assert run.code == code, run.output
+    assert (project.path / place).read_bytes() == (run.folder / "junit.xml").read_bytes()
+    assert "verdict" in of_the_run(read(run.folder))
+
+
+@pytest.fixture
+def closed_run(tmp_path: Path) -> Path:
+    """The folder of a run that is closed, beside one of an earlier run."""
+    folder = tmp_path / "reports" / "new"
+    folder.mkdir(parents=True)
+    (folder / "junit.xml").write_text("<testsuites/>")
+    (folder / "verification.json").write_text("{}")
+    (tmp_path / "reports" / "old").mkdir()
+    (tmp_path / "reports" / "old" / "junit.xml").write_text("<old/>")
+    (tmp_path / "reports" / "old" / "audit.jsonl").touch()
+    (tmp_path / "reports" / "latest").symlink_to("new")
+    return folder
+
+
+def test_copy_changes_no_other_report_and_no_device(closed_run: Path) -> None:
+    reports = closed_run.parent
+    assert "takes no other files" in str(junit.copy_file(closed_run, reports / "old" / "junit.xml"))
+    assert (reports / "old" / "junit.xml").read_text() == "<old/>"
+    assert junit.copy_file(closed_run, reports / "latest" / "junit.xml") is None
+    assert (closed_run / "junit.xml").read_text() == "<testsuites/>"
+    assert junit.copy_file(closed_run, reports / "ci.xml") is None, "a CI server may collect this folder"
+    assert junit.copy_file(closed_run, Path(os.devnull)) == "it is not a regular file"
+
+
+@pytest.mark.parametrize("missing", ["junit.xml", "verification.json"])
+def test_without_a_copy_an_older_file_does_not_stay(closed_run: Path, tmp_path: Path, missing: str) -> None:
+    """Without the report the file may still contain secrets, so it is not copied either."""
+    (closed_run / missing).unlink()
+    mine = tmp_path / "mine.xml"
+    mine.write_text("<old/>")
+    assert junit.copy_file(closed_run, mine)
+    assert not mine.exists()
+
+
+def test_place_that_cannot_be_written_changes_no_exit_code(project: Project) -> None:
+    (project.path / "taken").write_text("a file, not a folder")
+    run = project.run("--junitxml=taken/mine.xml")
+    assert run.result == PROMOTED, run.output
+    assert "taken/mine.xml was not written (" in run.output
+    assert "--junitxml=" in run.output
