@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from deployment.model import Contact
 from verification.http.loopback import address_of, tls_context
+from verification.http.raw_http import head_over
 
 REFUSED_BY = "x-refused-by"
 """The header of an answer with which the web ACL of a colour refuses a client; infrastructure/terraform/modules/waf sets it."""
@@ -42,23 +43,21 @@ class ColourAddresses:
             except OSError as error:
                 return Contact(False, f"the TLS handshake with {host} failed: {error.strerror or type(error).__name__}")
             with open_socket:
-                return _answer(open_socket, host, port)
+                return self._answer(open_socket, host, port)
 
     def _secured(self, plain: socket.socket, host: str) -> ssl.SSLSocket:
         return tls_context(self._ca_file).wrap_socket(plain, server_hostname=host)
 
-
-def _answer(connected: socket.socket, host: str, port: int) -> Contact:
-    """Send one request: only its answer shows a web ACL. A service that does not answer is left to the gates."""
-    connection = http.client.HTTPConnection(host, port)
-    connection.sock = connected
-    try:
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-    except (OSError, http.client.HTTPException):
-        return Contact(True, f"{host} accepts connections")
-    if answer.status != http.client.FORBIDDEN:
-        return Contact(True, f"{host} answers ({answer.status})")
-    if answer.getheader(REFUSED_BY):
-        return Contact(False, f"the web ACL of {host} refuses this machine's address (403)")
-    return Contact(None, f"{host} answers 403: either its web ACL refuses this machine's address, or the service does")
+    def _answer(self, connected: socket.socket, host: str, port: int) -> Contact:
+        """Send one request: only its answer shows a web ACL. A service that does not answer is left to the gates."""
+        try:
+            answer = head_over(connected, host, port, self._timeout)
+        except (OSError, http.client.HTTPException):
+            return Contact(True, f"{host} accepts connections")
+        if answer.status != http.client.FORBIDDEN:
+            return Contact(True, f"{host} answers ({answer.status})")
+        if answer.getheader(REFUSED_BY):
+            return Contact(False, f"the web ACL of {host} refuses this machine's address (403)")
+        return Contact(
+            None, f"{host} answers 403: either its web ACL refuses this machine's address, or the service does"
+        )

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infrastructure.colour_addresses import ColourAddresses
+from infrastructure.embedded.aws.apprunner.health import HealthCheck, wait_until_healthy
+from infrastructure.embedded.aws.elbv2.health import probe
+from infrastructure.embedded.aws.elbv2.records import Address
+from infrastructure.embedded.aws.errors import DeploymentFailed
+from infrastructure.embedded.processes import probes
 from verification.http.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
 from verification.http.client import open_client
 from verification.http.raw_http import Connection, TooLargeOnTheWire, WireTimeout
@@ -66,8 +73,12 @@ class Server:
         self._threads[0].start()
 
     @property
+    def port(self) -> int:
+        return int(self._listening.getsockname()[1])
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def _accept(self) -> None:
         while not self._gone.is_set():
@@ -253,3 +264,36 @@ def test_the_probers_requests_have_the_same_largest_answer(server: Server) -> No
     with pytest.raises(TooLargeOnTheWire, match="larger than 1 MB"):
         connection.ask("GET", "/a", {}, None)
     connection.close()
+
+
+WITHOUT_A_HEAD = ("header", "interim answers", "nothing")
+
+
+@pytest.mark.parametrize("part", WITHOUT_A_HEAD)
+def test_preflight_and_health_checks_wait_no_longer_than_their_timeout(
+    server: Server, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that arrives byte by byte would keep them waiting for ever: each byte begins a socket's time-out again."""
+    server.answer = SLOW[part]
+    found = ColourAddresses(timeout_s=0.3).contact(server.url)
+    assert (found.reached, found.detail) == (True, "127.0.0.1 accepts connections")
+    monkeypatch.setattr(probes, "TIMEOUT_S", 0.3)
+    assert probes.http_answer(server.port, "/a", "api.localhost") is None
+    settings = {
+        "HealthCheckPort": "traffic-port",
+        "HealthCheckPath": "/a",
+        "HealthCheckTimeoutSeconds": 0.3,
+        "Matcher": {"HttpCode": "200"},
+    }
+    assert probe(settings, Address("group", "127.0.0.1", server.port)) == ("Target.Timeout", "Request timed out")
+    check = HealthCheck("HTTP", "/a", 0.01, 0.3, 1, 1)
+    with pytest.raises(DeploymentFailed, match="GET /a: TimeoutError"):
+        wait_until_healthy(check, server.port, lambda: None, time.monotonic() + 5)
+
+
+def test_preflight_and_health_checks_need_only_the_head(server: Server) -> None:
+    """A body that never ends delays none of them."""
+    server.answer = SLOW["body"]
+    assert ColourAddresses(timeout_s=5).contact(server.url).detail == "127.0.0.1 answers (200)"
+    assert probes.http_answer(server.port, "/a", "api.localhost") == (200, {"content-length": "100000"})
+    wait_until_healthy(HealthCheck("HTTP", "/a", 0.01, 5, 1, 1), server.port, lambda: None, time.monotonic() + 5)

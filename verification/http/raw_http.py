@@ -115,6 +115,20 @@ class Connection:
         self._http.close()
 
 
+def head_over(connected: socket.socket, host: str, port: int, timeout_s: float) -> http.client.HTTPResponse:
+    """Send ``GET /`` over an open socket and return the answer's status and headers, without its body.
+
+    ``timeout_s`` limits the request and the whole head. Raises TimeoutError, OSError, ``http.client.HTTPException``.
+    """
+    connection = _Plain(host, port, timeout_s, None)
+    connection.sock = connected
+    connected.settimeout(timeout_s)
+    connection.request("GET", "/")
+    response = connection.getresponse()
+    response.close()  # the caller closes the socket
+    return response
+
+
 class _Plain(http.client.HTTPConnection):
     def __init__(self, host: str, port: int, timeout_s: float, context: ssl.SSLContext | None) -> None:
         super().__init__(host, port, timeout=timeout_s)

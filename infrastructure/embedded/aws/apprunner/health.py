@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infrastructure.embedded.aws.errors import DeploymentFailed
+from infrastructure.embedded.processes.probes import get
 
 LISTEN_POLL_S = 0.05
 
@@ -81,14 +82,10 @@ def wait_until_healthy(check: HealthCheck, port: int, raise_if_dead: Callable[[]
 def _fault(check: HealthCheck, port: int) -> str | None:
     if check.protocol == "TCP":
         return None if _accepts(port, check.timeout_s) else f"TCP connection to port {port} refused"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=check.timeout_s)
     try:
-        connection.request("GET", check.path)
-        status = connection.getresponse().status
+        status = get("127.0.0.1", port, check.path, {}, check.timeout_s).status
     except (OSError, http.client.HTTPException) as exc:
         return f"GET {check.path}: {type(exc).__name__}"
-    finally:
-        connection.close()
     return None if status == 200 else f"GET {check.path} answered {status}, not 200"
 
 

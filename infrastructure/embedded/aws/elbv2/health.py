@@ -11,6 +11,7 @@ from threading import Event, Lock, Thread
 
 from infrastructure.embedded.aws.elbv2.records import Address, Document, Target
 from infrastructure.embedded.aws.elbv2.store import Store
+from infrastructure.embedded.processes.probes import get
 
 LISTEN_POLL_S = 0.1
 Finding = tuple[str, str] | None
@@ -83,16 +84,13 @@ class HealthChecks:
 def probe(check: Document, address: Address) -> Finding:
     """Perform one health check with a target group's settings."""
     port = address.port if check["HealthCheckPort"] == "traffic-port" else int(check["HealthCheckPort"])
-    connection = http.client.HTTPConnection(address.id, port, timeout=check["HealthCheckTimeoutSeconds"])
+    agent, timeout_s = {"User-Agent": "ELB-HealthChecker/2.0"}, check["HealthCheckTimeoutSeconds"]
     try:
-        connection.request("GET", check["HealthCheckPath"], headers={"User-Agent": "ELB-HealthChecker/2.0"})
-        status = connection.getresponse().status
+        status = get(address.id, port, check["HealthCheckPath"], agent, timeout_s).status
     except TimeoutError:
         return "Target.Timeout", "Request timed out"
     except (OSError, http.client.HTTPException):
         return "Target.FailedHealthChecks", "Health checks failed"
-    finally:
-        connection.close()
     if matches(check["Matcher"]["HttpCode"], status):
         return None
     return "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
