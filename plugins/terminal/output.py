@@ -6,6 +6,8 @@ with the secrets known at that time. Output that pytest captures becomes part of
 
 from __future__ import annotations
 
+import copy
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -14,6 +16,7 @@ import pytest
 
 from plugins.terminal.screen import Screen
 from verification.redaction.output import Guard, RedactedStream
+from verification.redaction.printable import printable
 from verification.redaction.redactor import LearningRedactor
 
 
@@ -36,6 +39,7 @@ class Output:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:
             self._redirect(terminal._tw)
+        self._clean_live_log()
         redact_log_file(self._config, self._redactor)
 
     def _redirect(self, writer: Any) -> None:
@@ -55,6 +59,13 @@ class Output:
         writer._file = target.marked_up
         self._undo.append(restore)
 
+    def _clean_live_log(self) -> None:
+        """Clean the records of live logging (``--log-cli-level``); its stream keeps colours, since pytest adds some."""
+        handler = getattr(self._config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
+        if isinstance(handler, logging.Handler) and (before := handler.formatter) is not None:
+            handler.setFormatter(PrintableFormatter(before))
+            self._undo.append(lambda: handler.setFormatter(before))
+
     def _while_not_capturing(self, act: Callable[[], None]) -> None:
         """Act while pytest's capturing is stopped, because it restores between checks the streams that it found at its start."""
         capturing = self._config.pluginmanager.get_plugin("capturemanager")
@@ -73,6 +84,24 @@ class Output:
         """Remove the guard after the run's last output."""
         while self._undo:
             self._undo.pop()()
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats a copy of a record without control characters in its texts; only the inner formatter adds colours."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record; other handlers get the record unchanged."""
+        clean = copy.copy(record)
+        clean.name, clean.msg, clean.args = printable(record.name), printable(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            clean.exc_text = self._inner.formatException(record.exc_info)
+        clean.exc_text = clean.exc_text and printable(clean.exc_text)
+        clean.stack_info = record.stack_info and printable(record.stack_info)
+        return self._inner.format(clean)
 
 
 def _itself(stream: TextIO) -> TextIO:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,7 @@ from infrastructure.aws.apprunner.platform import _judge
 from infrastructure.aws.apprunner.requests import Operation
 from infrastructure.aws.ecs.requests import Followed, judge
 from plugins.terminal.live import GateCount, Now, block, possible, time_left
+from plugins.terminal.output import PrintableFormatter
 from plugins.terminal.progress import Progress
 from plugins.terminal.screen import Screen as LiveScreen
 from tests.plugins.on_a_terminal import displayed, pytest_on_a_terminal
@@ -244,6 +247,48 @@ def test_output_of_a_run_has_no_control_characters_of_a_service(project: Project
     assert "\n".join(re.findall("[^\n\t -~]+", run.output)) == ""
     assert "AssertionError: red bell blink desrever" in run.output
     assert "redis: test_it" in run.report["reason"]
+
+
+def test_live_logging_prints_no_control_characters_of_a_service(project: Project) -> None:
+    """pytest's own colours are off here, so that every colour would be one of the service."""
+    project.add(
+        "auth",
+        f"""
+        import logging
+
+        def test_it(client):
+            logging.getLogger("http").info("HTTP/1.1 200 %s", {RAW!r})
+            logging.info("HTTP/1.1 200 \\x1b[41mOK\\x1b[5m\\rgone")
+            try:
+                raise ValueError({RAW!r})
+            except ValueError:
+                logging.exception("fails", stack_info=True)
+            assert client.get("/health").status_code == 200
+        """,
+    )
+    run = project.run("-n0", "--log-cli-level=INFO", "-s", target=None)
+    assert run.code == 0, run.output
+    assert "HTTP/1.1 200 red bell blink desrever" in run.output
+    assert "HTTP/1.1 200 OK\n" in run.output
+    assert "ValueError: red bell" in run.output
+    assert re.sub(r"[\n\t -~]", "", run.output) == ""
+
+
+@pytest.mark.parametrize("text", ["200 \x1b[41mOK\x1b[5m", "OK\r\x1b[32mPASSED\x1b[0m", "OK"])
+def test_formatter_of_live_logging_changes_no_record(text: str) -> None:
+    """Colours that the inner formatter adds stay, and other handlers get the record as it was."""
+    try:
+        raise ValueError(text)
+    except ValueError:
+        record = logging.LogRecord("http", logging.INFO, "file.py", 1, "%s", (text,), sys.exc_info())
+    before = dict(vars(record))
+    shown = PrintableFormatter(logging.Formatter("\x1b[32m%(levelname)s\x1b[0m %(message)s")).format(record)
+    first, *_, last = shown.splitlines()
+    assert first.startswith("\x1b[32mINFO\x1b[0m ")
+    assert "OK" in first
+    assert re.search(r"[\x1b\r]", shown.removeprefix("\x1b[32mINFO\x1b[0m ")) is None
+    assert last.isprintable()
+    assert vars(record) == before
 
 
 # -- whole runs ------------------------------------------------------------------------------------------------------------
