@@ -76,9 +76,10 @@ def block(now: Now, width: int, *, most: int = MOST_LINES, colours: bool = False
     lines = Table.grid(padding=(0, 1))
     lines.add_column(width=10, no_wrap=True)
     lines.add_column(overflow="fold")
-    time_words = f": {duration(now.elapsed_s)}{time_left(now.elapsed_s, now.usual_s)}"
     if now.step:  # between two steps nothing is waited for
-        lines.add_row(Text(now.step, "bold"), Text(now.what + time_words))
+        # The time comes first, because the description may take all lines of a small terminal.
+        time_words = f"{duration(now.elapsed_s)}{time_left(now.elapsed_s, now.usual_s)}"
+        lines.add_row(Text(now.step, "bold"), Text(f"{time_words}: {now.what}" if now.what else time_words))
     if now.detail:
         lines.add_row("", Text(now.detail[:LONGEST_DETAIL]))
     if shown := [gate for gate in now.gates if gate.checks]:

@@ -94,9 +94,18 @@ def ecs(name: str) -> str:
 def test_live_view_has_all_of_what_a_step_waits_for(detail: str, state: str) -> None:
     shown = block(Now("provision", "bring up telehealth-api:1.1.0 on green", 127.4, None, detail), 79)
     assert max(map(len, shown.splitlines())) <= 79
-    assert shown.startswith("provision  bring up telehealth-api:1.1.0 on green: 2 min 7 s\n")
+    assert shown.startswith("provision  2 min 7 s: bring up telehealth-api:1.1.0 on green\n")
     assert " ".join(shown.split()).endswith(detail), "nothing is cut"
     assert state in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(("width", "most"), [(40, 1), (60, 2)])
+def test_small_terminal_still_shows_state_and_time(width: int, most: int) -> None:
+    """A long description may take every line that is left."""
+    now = Now("provision", f"bring up telehealth-api:1.1.0 on {LONG} " * 4, 127.4, 240.0)
+    shown = block(now, width, most=most)
+    assert len(shown.splitlines()) == most
+    assert shown.startswith("provision  2 min 7 s, about")
 
 
 GATES = tuple(
@@ -111,7 +120,7 @@ def test_live_view_shows_gates_users_and_the_time_left() -> None:
     assert block(Now("", "", 1.3), 79).strip() == ""
     shown = block(Now("verify", "verify telehealth-api:1.1.0 on green", 48, 128, "", gates, (1204, 3)), 79)
     print(shown)
-    assert "verify telehealth-api:1.1.0 on green: 48 s, about 1 min 20 s left\n" in shown
+    assert "verify     48 s, about 1 min 20 s left: verify telehealth-api:1.1.0 on green\n" in shown
     assert "health 12 of 12, database 3 of 12 (2 failed), redis 0 of 12" in shown
     assert "load" not in shown, "a gate without checks is not shown"
     assert "users      1,204 requests to the live domain, 3 failed\n" in shown
@@ -309,7 +318,7 @@ def test_failed_verification_on_a_terminal_of_80_columns(project: Project) -> No
     seen = pytest_on_a_terminal(project.path, "suites/health", "suites/auth")
     assert seen.code == 1, seen.last
     assert any(
-        re.search(r"\nverify     verify the release: .*\ngates .*auth [1-3] of 4", one, re.DOTALL)
+        re.search(r"\nverify     [\d.]+ m?s.*: verify the release.*\ngates .*auth [1-3] of 4", one, re.DOTALL)
         for one in seen.screens
     )
     kept = "\n".join(seen.everything)
@@ -330,7 +339,7 @@ def test_rejected_run_on_a_terminal_of_80_columns(project: Project) -> None:
     assert seen.code == 1
     views = [shown for shown in seen.screens if re.search(r"\ngates  .*auth [1-3] of 4", shown, re.DOTALL)]
     assert views, "no view was drawn while the gate worked"
-    assert re.search(r"\nverify     verify telehealth-api:1\.1\.0 on green: [\d.]+ m?s\n", views[0])
+    assert re.search(r"\nverify     [\d.]+ m?s: verify telehealth-api:1\.1\.0 on green\n", views[0])
     assert re.search(r"\nusers      [\d,]+ requests to the live domain, 0 failed$", views[0])
     kept = "\n".join(seen.everything)
     assert re.search(r"\ngates  |\nusers  ", kept) is None, "the view is erased at the end"
@@ -348,10 +357,10 @@ def test_second_promotion_shows_the_time_that_is_left(project: Project) -> None:
     project.suite("redis", SLOW.format(status=200))
     first = pytest_on_a_terminal(project.path, "--target=green")
     assert first.code == 0, first.last
-    assert not any(" left\n" in shown for shown in first.screens), "without a history no time is shown"
+    assert not any(" left: " in shown for shown in first.screens), "without a history no time is shown"
     second = pytest_on_a_terminal(project.path, "--target=blue")
     assert second.code == 0, second.last
-    assert any(re.search(r"\nverify .*, about \d+ s left\n", shown) for shown in second.screens)
+    assert any(re.search(r"\nverify .*, about \d+ s left: verify ", shown) for shown in second.screens)
     assert "PROMOTED: telehealth-api:1.1.0 is live on blue" in second.last
 
 
