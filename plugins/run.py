@@ -147,7 +147,8 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     config.stash[seal_key] = coordinator.seal
     config.stash[recorder_key].harm = coordinator.harm
     # The coordinator completes this file; ``Hooks`` then copies it to the place that the caller asked for.
-    wanted, config.option.xmlpath = config.option.xmlpath, str(coordinator.folder / junit.JUNIT_FILE)
+    wanted = getattr(config.option, "xmlpath", None)  # without the plugin junitxml there is no such option
+    config.option.xmlpath = str(coordinator.folder / junit.JUNIT_FILE)
     # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)
     run_options.register(config, LoadOption(config, suites), "deployment-load-option")
