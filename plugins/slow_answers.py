@@ -18,7 +18,8 @@ CUT_SHORT = "cut short"
 WAITED = "waited"
 # A check that goes on for so long after the proof is cut short; it begins again if the proof is not confirmed.
 PATIENCE_S = 5.0
-# An answer to a failing check that took longer has waited for a dependency, a lock or a pool.
+# A failing answer (5xx or none) that took longer has waited for a dependency, a lock or a pool; so has any other answer
+# that took longer than this and than the p99 budget.
 WAITING_MS = 500.0
 
 NameOf = Callable[[Exchange], str | None]
@@ -38,11 +39,12 @@ class SlowAnswers:
         self._proven_at: float | None = None
         self._cut = False
         self._waited_ms = 0.0
+        self._p99_ms = 0.0
 
     def watch(self, limits: LatencyLimits, operations: Mapping[str, Operation], name_of: NameOf) -> None:
         """Count the answers of these operations by these budgets; ``name_of`` names a request's. The first call counts."""
         if self._watch is None:
-            self._watch, self._name_of = BudgetWatch(limits, operations), name_of
+            self._watch, self._name_of, self._p99_ms = BudgetWatch(limits, operations), name_of, limits.p99_ms
 
     def begin(self, ordinary: bool) -> None:
         """Begin a check; only ``ordinary`` checks ask the candidate one request at a time, as a user does."""
@@ -63,9 +65,10 @@ class SlowAnswers:
         if not self._ordinary or self._watch is None or self._name_of is None:
             return
         with self._lock:
-            if exchange.elapsed_ms > WAITING_MS:
+            failing = exchange.status is None or exchange.status >= 500
+            if exchange.elapsed_ms > (WAITING_MS if failing else max(WAITING_MS, self._p99_ms)):
                 self._waited_ms += exchange.elapsed_ms
-            if exchange.status is None or exchange.status >= 500:
+            if failing:
                 return
             operation = self._name_of(exchange)
             if operation is not None:
@@ -124,5 +127,5 @@ def was_cut(report: pytest.TestReport) -> bool:
 
 
 def waited_s(report: pytest.TestReport) -> float:
-    """Return how many seconds the check has waited for answers that took longer than ``WAITING_MS``."""
+    """Return how many seconds the check has waited in vain for answers."""
     return sum(value for name, value in report.user_properties if name == WAITED and isinstance(value, float))

@@ -257,9 +257,9 @@ class Coordinator(RunState):
             return  # it decides nothing
         if first_failure:
             self.note_gates()
-        if self._early is not None:
-            self._early.ended(report, outcome)
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
+            if self._early is not None:
+                self._early.ended(report, outcome)
             with self._signals.shielded():
                 self._mode.failed(result)
                 if self._early is not None and self._early.waited_enough:

@@ -19,12 +19,13 @@ from verification.latency.plan import LatencyLimits, operations_of
 
 # Checks of one stage, such as the many of `endpoints`, show some failures and do not all wait for the same dead dependency.
 MOST_WAITING_S = 5.0
+FEWEST_WAITS = 3
 
 
 class EarlyVerdict:
     """Sums the counts of all processes. It only asks for a measurement; the coordinator stops the run."""
 
-    __slots__ = ("_again", "_gate", "_largest", "_limits", "_service", "_waited_s", "_watch")
+    __slots__ = ("_again", "_gate", "_largest", "_limits", "_service", "_waited_s", "_waits", "_watch")
 
     def __init__(self, settings: Settings, service: Service) -> None:
         """Take the latency gate's limits from the settings, and its operations from the description of the service."""
@@ -35,6 +36,7 @@ class EarlyVerdict:
         self._watch = BudgetWatch(self._limits, operations_of(service))
         self._again: list[str] = []
         self._waited_s = 0.0
+        self._waits = 0
 
     def add(self, report: pytest.TestReport) -> bool:
         """Add the counts of a report; return whether it is of a check that was cut short and must begin again."""
@@ -48,8 +50,9 @@ class EarlyVerdict:
 
     def ended(self, report: pytest.TestReport, outcome: CheckOutcome) -> None:
         """Note how long a check that did not pass has waited in vain."""
-        if outcome is not CheckOutcome.PASSED:
-            self._waited_s += waited_s(report)
+        if outcome is not CheckOutcome.PASSED and (seconds := waited_s(report)):
+            self._waited_s += seconds
+            self._waits += 1
 
     @property
     def waiting(self) -> bool:
@@ -59,7 +62,7 @@ class EarlyVerdict:
     @property
     def waited_enough(self) -> bool:
         """Whether failing checks have waited for so long in all that no other check may begin."""
-        return self._waited_s >= MOST_WAITING_S
+        return self._waited_s >= MOST_WAITING_S and self._waits >= FEWEST_WAITS
 
     @property
     def pending(self) -> bool:

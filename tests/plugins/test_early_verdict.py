@@ -154,6 +154,7 @@ def test_a_gate_whose_checks_wait_in_vain_is_not_run_to_its_end(
         early_verdict, "MOST_WAITING_S", early_verdict.MOST_WAITING_S
     )  # restores what the conftest changes
     project.plugin("from plugins.modes import early_verdict\nearly_verdict.MOST_WAITING_S = 1.0")
+    project.settings("[gates.latency]\np95_ms = 300\np99_ms = 400\nrequired = false")
     project.facts.write(fact, {"colour": "green", "below": "/consults", "seconds": 0.6, "left": 10**6})
     project.suite("endpoints", MANY_WAIT)
     run = project.run(workers)
@@ -161,8 +162,20 @@ def test_a_gate_whose_checks_wait_in_vain_is_not_run_to_its_end(
     assert run.report["reason"].startswith("endpoints: test_waits"), run.report["reason"]
     gate = run.gate("endpoints")
     assert gate["outcome"] == "failed"
-    assert 2 <= gate["ran"] < 10
+    assert 3 <= gate["ran"] < 10
     assert run.gate("latency")["outcome"] == "not_run"
+
+
+def test_one_failing_check_that_waits_long_stops_no_other(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        early_verdict, "MOST_WAITING_S", early_verdict.MOST_WAITING_S
+    )  # restores what the conftest changes
+    project.plugin("from plugins.modes import early_verdict\nearly_verdict.MOST_WAITING_S = 1.0")
+    project.facts.write("hangs", {"below": "/consults", "seconds": 1.2})
+    project.suite("endpoints", MANY_WAIT.replace('"/consults"', '"/consults" if number == 1 else "/health"'))
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.gate("endpoints")["failed"] == 40
 
 
 def test_fast_failures_stop_no_check_of_their_gate(project: Project) -> None:
