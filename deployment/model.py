@@ -322,11 +322,23 @@ class Answer:
     status: int | None = None
 
     def fails_like(self, problems: Collection[str]) -> bool:
-        """Return whether the service gave this answer, and its problem is one of these, to the letter.
+        """Return whether there was an answer, and its problem is one of these, to the letter.
 
-        A gateway answers 502 or 504 if the service gave no answer.
+        A gateway answers 502 or 504 if the service gave no answer. It may send other statuses for a dead service too, so
+        this does not prove that the service answered.
         """
         return not self.ok and self.status not in (None, 502, 504) and self.problem in problems
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an examination found: each problem as ``CHECK: PROBLEM``, and each check that passed with a status 2xx.
+
+    A gateway that answers for a dead service lets no such check pass. A check that also failed is not in ``passed``.
+    """
+
+    problems: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class LiveSnapshot:
     """The colour that was live when the deployment began. A rollback restores it.
 
     ``problems``: its problems at that time, each as ``CHECK: PROBLEM``, if the deployment was allowed in spite of them. A
-    rollback does not require these checks to pass.
+    rollback does not require these checks to pass. ``passed``: the checks that passed beside them.
     """
 
     colour: Colour
@@ -95,6 +95,12 @@ class LiveSnapshot:
     origin: str | None
     generation: int
     problems: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+
+    @property
+    def tolerated(self) -> tuple[str, ...]:
+        """Return the problems with which its health check may fail again; none if no check passed: it may have been dead."""
+        return self.problems if self.passed else ()
 
     @property
     def release(self) -> str:
@@ -145,6 +151,10 @@ class Owner:
 
 BESIDE_THE_IMAGE = ("committed_at", "migration")
 """The fields of an image that a record keeps beside it, because earlier versions refuse unknown fields of an image."""
+
+
+WITH_PROBLEMS = ("problems", "passed")
+"""The fields of a live snapshot that are stored only if it has problems, because earlier versions refuse unknown fields."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,8 @@ def note_object(text: str | None) -> dict[str, Any]:
 def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
     """Return a live snapshot from its JSON form; keys that other versions have added are ignored."""
     known = {one.name: raw[one.name] for one in fields(LiveSnapshot) if one.name in raw}
-    return LiveSnapshot(**{**known, "colour": Colour(raw["colour"]), "problems": tuple(raw.get("problems", ()))})
+    lists = {name: tuple(raw.get(name, ())) for name in WITH_PROBLEMS}
+    return LiveSnapshot(**{**known, **lists, "colour": Colour(raw["colour"])})
 
 
 def _image(image: Image) -> dict[str, Any]:
@@ -233,7 +244,7 @@ def _image(image: Image) -> dict[str, Any]:
 def _stored(live: LiveSnapshot) -> dict[str, Any]:
     """Return the JSON form of a live snapshot; versions that know no ``problems`` can read it if there are none."""
     raw = asdict(live)
-    return raw if live.problems else {name: value for name, value in raw.items() if name != "problems"}
+    return raw if live.problems else {name: value for name, value in raw.items() if name not in WITH_PROBLEMS}
 
 
 @dataclass(frozen=True)

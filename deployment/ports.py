@@ -6,7 +6,7 @@ Every implementation raises only the errors of ``deployment.errors``, and each o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from deployment.model import (
     Configuration,
     Contact,
     DomainState,
+    Findings,
     Holder,
     Image,
     Notice,
@@ -270,6 +271,12 @@ class FrontDoor(Protocol):
 
         Returns what is wrong, each as ``CHECK: PROBLEM``: the first problem or, with ``every``, each one that can be
         found; empty if all is well.
+        """
+
+    def inspect(self, url: str | None = None, until: Collection[str] = ()) -> Findings:
+        """Ask the same as ``examine``, and return each problem and each check that passed.
+
+        Ends early as soon as one of the checks ``until`` passed.
         """
 
     def examined(self) -> str:

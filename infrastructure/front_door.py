@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
 import httpx
 
-from deployment.model import Answer
+from deployment.model import Answer, Findings
 from verification.http.answer_limits import AnswerLimits
 from verification.http.client import Received, open_client
 from verification.http.cookies import ask_alone
@@ -80,15 +80,22 @@ class HttpFrontDoor:
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""
+        return list(self._examine(url, every=every).problems)
+
+    def inspect(self, url: str | None = None, until: Collection[str] = ()) -> Findings:
+        """See ``deployment.ports.FrontDoor``."""
+        return self._examine(url, every=True, until=until)
+
+    def _examine(self, url: str | None, *, every: bool, until: Collection[str] = ()) -> Findings:
         with self._client(url) as client:
-            examination = _Examination(client, self._service, self._user, self._ledger, every=every)
+            examination = _Examination(client, self._service, self._user, self._ledger, every=every, until=until)
             with suppress(_Enough):
                 for step in self._service.probes():
                     examination.probe(step)
                 for journey in self._service.played_on_live(with_user=self._user is not None):
                     examination.play(journey)
                 examination.sign_out()
-            return examination.problems
+            return examination.findings
 
     def examined(self) -> str:
         """See ``deployment.ports.FrontDoor``."""
@@ -101,7 +108,7 @@ class HttpFrontDoor:
 
 
 class _Enough(Exception):
-    """The first problem was found, and the caller wants no other."""
+    """The first problem, or the first passed check, was found, and the caller wants no other."""
 
 
 class _Examination:
@@ -112,7 +119,14 @@ class _Examination:
     """
 
     def __init__(
-        self, client: httpx.Client, service: Service, user: SmokeUser | None, ledger: Ledger, *, every: bool
+        self,
+        client: httpx.Client,
+        service: Service,
+        user: SmokeUser | None,
+        ledger: Ledger,
+        *,
+        every: bool,
+        until: Collection[str] = (),
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -120,20 +134,23 @@ class _Examination:
         self._user = user
         self._values = partial(Values, None if user is None else account_of(user), _marker())
         self._every = every
+        self._until = until
         self._problems: list[str] = []
+        self._failed: set[str] = set()
+        self._passed: dict[str, None] = {}
         self._sessions: dict[str, Mapping[str, str] | None] = {}
 
     @property
-    def problems(self) -> Sequence[str]:
-        """Return the problems found so far."""
-        return self._problems
+    def findings(self) -> Findings:
+        """Return what was found so far."""
+        return Findings(tuple(self._problems), tuple(one for one in self._passed if one not in self._failed))
 
     def probe(self, step: Step) -> None:
         """Send a request that needs no session."""
         prepared = prepare(step, self._values(), {})
         received = self._send(prepared)
         if received is not None:
-            self._note(str(step.request), judge(prepared, received, quote=False))
+            self._judged(str(step.request), received, judge(prepared, received, quote=False))
 
     def play(self, journey: Journey) -> None:
         """Play a journey if its session can be opened; its data is removed in any case."""
@@ -150,7 +167,7 @@ class _Examination:
                 finally:  # also if an exception ends the examination
                     lost = lost or (received is None and prepared.step.request.writes)
                     problem = play.learn(prepared, received, quote=False)
-                self._note(str(prepared.step.request), problem)
+                self._judged(str(prepared.step.request), received, problem)
         finally:
             self._remove(journey, play, headers)
             if lost and journey.sweep is not None and self._sweep(journey, journey.sweep, headers):
@@ -164,7 +181,7 @@ class _Examination:
                 prepared = prepare(step, self._values(), headers)
                 received = self._send(prepared)
                 if received is not None:
-                    self._note(str(step.request), judge(prepared, received, quote=False))
+                    self._judged(str(step.request), received, judge(prepared, received, quote=False))
 
     def _session(self, name: str | None) -> Mapping[str, str] | None:
         """Return the headers of the session's requests; None if sign-in fails, which is noted once.
@@ -192,10 +209,12 @@ class _Examination:
         if received is None:
             return None
         try:
-            return credentials(session, asked, received).headers
+            headers = credentials(session, asked, received).headers
         except NotSignedIn as error:
             self._note(what, error.problem)
             return None
+        self._judged(what, received, None)
+        return headers
 
     def _remove(self, journey: Journey, play: Play, headers: Mapping[str, str]) -> None:
         """Send the ``undo`` steps that were not reached."""
@@ -241,10 +260,21 @@ class _Examination:
             self._note(what or str(prepared.step.request), type(error).__name__)
             return None
 
-    def _note(self, what: str, problem: str | None) -> None:
+    def _judged(self, what: str, received: Received | None, problem: str | None) -> None:
+        """Note the problem of an answer, or that the check passed. Raises _Enough if the caller wants no more.
+
+        A gateway may send any other status than 2xx for a dead service, also one that a step expects.
+        """
+        if problem is not None:
+            self._note(what, problem)
+        elif received is not None and received.response.is_success:
+            self._passed[what] = None
+            if what in self._until:
+                raise _Enough
+
+    def _note(self, what: str, problem: str) -> None:
         """Note a problem. Raises _Enough if the caller wants only the first one."""
-        if problem is None:
-            return
+        self._failed.add(what)
         self._problems.append(f"{what}: {problem}")
         if not self._every:
             raise _Enough

@@ -236,11 +236,15 @@ def _route_to(
 
 
 def _destination(previous: LiveSnapshot) -> Destination:
-    return Destination(previous.colour, previous.origin, previous.version, previous.problems)
+    return Destination(previous.colour, previous.origin, previous.version, previous.tolerated)
 
 
 def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raise StepFailed if the previous colour does not answer at its own address: traffic must not go to a dead colour."""
+    """Raise StepFailed if the previous colour itself does not answer at its own address: traffic must not go to a dead colour.
+
+    An answer that fails as before the deployment may be a gateway's for a dead colour. It counts only if another check that
+    passed before the deployment passes now.
+    """
     if silent := _silence(ports, previous):
         raise StepFailed(silent)
 
@@ -248,18 +252,33 @@ def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
 def _silence(ports: Ports, previous: LiveSnapshot) -> str | None:
     """Return a sentence if the previous colour does not answer at its own address; None if it does.
 
-    A health check that fails as it did before the deployment is an answer: the colour need not be better than it was.
+    The colour need not be better than it was: its health check may fail as it did before the deployment, if another check
+    passes that passed then. A colour whose every check failed may have been dead, so its health check is not excused.
     """
-    problem = "no answer"
+    problem, as_before = "no answer", False
     for _ in range(ALIVE_TRIES):
         for answer in ports.front.ask(1, previous.url):
-            if answer.fails_like(previous.problems) or (answer.ok and previous.version in (None, answer.version)):
+            if answer.ok and previous.version in (None, answer.version):
                 return None
+            as_before = answer.fails_like(previous.problems)
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
+    if as_before and not previous.passed:
+        problem += ", as before the deployment; no other check passed then, so a gateway may answer for a dead colour"
+    elif as_before:
+        if _serves(ports, previous):
+            return None
+        problem += ", as before the deployment; but no check that passed then passes now"
     return (
         f"the previous colour {previous.colour} cannot take the traffic back ({ALIVE_TRIES} of {ALIVE_TRIES} requests to it "
         f"failed, the last: {problem}); traffic was not moved"
     )
+
+
+def _serves(ports: Ports, previous: LiveSnapshot) -> bool:
+    """Return whether a check that passed before the deployment passes at the previous colour's own address now."""
+    if previous.url is None:
+        return False  # the live domain would answer, and the candidate has its traffic
+    return not set(previous.passed).isdisjoint(ports.front.inspect(previous.url, previous.passed).passed)
 
 
 def _wait_until_healthy(ports: Ports, steps: Steps, previous: LiveSnapshot, timeout_s: float) -> Sequence[str]:

@@ -43,7 +43,8 @@ def _with_problems(previous: LiveSnapshot, journal: Journal) -> LiveSnapshot:
     sick = last_data(journal.records(), "sick")
     if previous.problems or sick.get("colour") != previous.colour:
         return previous
-    return replace(previous, problems=tuple(sick.get("problems") or [str(sick["problem"])]))
+    problems = tuple(sick.get("problems") or [str(sick["problem"])])
+    return replace(previous, problems=problems, passed=tuple(sick.get("passed") or ()))
 
 
 LIVE_IS_KNOWN = frozenset(Phase) - {Phase.PENDING, Phase.LEASED, Phase.REJECTED, Phase.REFUSED}

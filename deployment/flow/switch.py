@@ -23,8 +23,8 @@ ERRORS_TOLERATED = 2
 class Destination:
     """The destination of the traffic: the colour, its own host, and the version that must answer (None: any).
 
-    ``problems``: those from before the deployment. A health check that fails with one of them confirms a switch as well:
-    by its colour and generation, because it names no version.
+    ``problems``: those with which its health check may fail as before the deployment. Such an answer confirms a switch as
+    well: by its colour and generation, because it names no version.
     """
 
     colour: Colour

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ import pytest
 
 from deployment.evidence.journal import Journal
 from deployment.flow.machine import Machine
-from deployment.model import Answer, Colour, Image, Reason
+from deployment.model import Answer, Colour, Findings, Image, Reason
 from deployment.phases import Phase
 from deployment.plan import Operation, Plan, Ports
 from deployment.recovery.undo import Undo, last_promotion
@@ -116,6 +116,9 @@ class Cloud:
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:  # noqa: ARG002  # the port's signature
         return [str(one.problem) for one in self.ask(1, url) if not one.ok]
+
+    def inspect(self, url: str | None = None, until: Collection[str] = ()) -> Findings:  # noqa: ARG002  # the port's signature
+        return Findings(tuple(self.examine(url)))
 
     def examined(self) -> str:
         return "GET /health"

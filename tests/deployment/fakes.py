@@ -7,16 +7,29 @@ that a test has set.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from deployment.clock import process_identity
 from deployment.errors import LeaseHeld, LeaseLost, RouteConflict, UnknownTag
-from deployment.model import Answer, Colour, Configuration, Holder, Image, Progress, Readiness, Rollout, Routes, Service
+from deployment.model import (
+    Answer,
+    Colour,
+    Configuration,
+    Findings,
+    Holder,
+    Image,
+    Progress,
+    Readiness,
+    Rollout,
+    Routes,
+    Service,
+)
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
+LIST = "GET /consults"
 PROVISION_POLLS = 2
 
 
@@ -73,7 +86,7 @@ class Side:
 
     ``error``: the problem of its answers if it fails its health check, with this ``status``; None: it gives no answer.
     ``unhealthy``: the problem that the platform reports. ``fails_users``: the problem, or the problems, that users have
-    although the health check passes. ``wanted``: the number of instances that are wanted, ``healthy``: of those that are
+    although the health check passes. ``only_gateway``: every request fails, with the answer of a gateway. ``wanted``: the number of instances that are wanted, ``healthy``: of those that are
     healthy, to which each description adds ``growth``.
     """
 
@@ -85,6 +98,7 @@ class Side:
     polls: int = 0
     unhealthy: str | None = None
     fails_users: str | tuple[str, ...] | None = None
+    only_gateway: bool = False
     configuration: str | None = None
     wanted: int = 2
     healthy: int = 2
@@ -367,10 +381,22 @@ class FakeFront:
             side = self.cloud.routes.live if url is None else GREEN if "green" in url else BLUE
             answer = self._live() if url is None else self._of(side, None, None)
             if not answer.ok:
-                return [answer.problem or "unhealthy"]
+                found = [answer.problem or "unhealthy"]
+                if self.cloud.sides[side].only_gateway:
+                    found.append(f"{LIST}: status {answer.status}, expected 200")
+                return found if every else found[:1]
             fails = self.cloud.sides[side].fails_users or ()
             found = [fails] if isinstance(fails, str) else list(fails)
             return found if every else found[:1]
+
+    def inspect(self, url: str | None = None, until: Collection[str] = ()) -> Findings:  # noqa: ARG002  # the port's signature
+        problems = self.examine(url, every=True)
+        side = self.cloud.routes.live if url is None else GREEN if "green" in url else BLUE
+        found = self.cloud.sides[side]
+        silent = found.error is not None and found.status is None
+        answers = found.image is not None and found.running and not found.only_gateway and not silent
+        failed = {problem.partition(": ")[0] for problem in problems}
+        return Findings(tuple(problems), (LIST,) if answers and LIST not in failed else ())
 
     def examined(self) -> str:
         return "GET /health"

@@ -161,6 +161,60 @@ def test_health_check_that_fails_otherwise_or_does_not_answer_gets_no_traffic(
     assert one.cloud.routes.live is GREEN
 
 
+@pytest.mark.parametrize(("problem", "status"), SICK_BEFORE)
+def test_colour_whose_every_request_failed_before_gets_no_traffic(one: Deployment, problem: str, status: int) -> None:
+    """A gateway answers 503, or 404, for a dead colour too; the candidate with its slight harm is no worse."""
+    one.cloud.sides[BLUE].only_gateway = True
+    sick(one, problem, status).machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+    assert one.cloud.routes.weights == {BLUE: 0, GREEN: 100}
+    assert one.cloud.sides[GREEN].running
+    assert "no other check passed then" in str(one.machine.reason)
+    (line,) = [record.data for record in one.records() if record.kind == "sick"]
+    assert line["passed"] == []
+
+
+@pytest.mark.parametrize(("problem", "status"), SICK_BEFORE)
+def test_colour_that_died_since_gets_no_traffic(one: Deployment, problem: str, status: int) -> None:
+    """Its gateway now gives the answer that its health check gave before."""
+    sick(one, problem, status)
+    one.cloud.sides[BLUE].only_gateway = True
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+    assert one.cloud.routes.weights == {BLUE: 0, GREEN: 100}
+    assert "no check that passed then passes now" in str(one.machine.reason)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_recover_sends_no_traffic_to_a_gateway_without_a_service(
+    one: Deployment, tmp_path: Path, *, before: bool
+) -> None:
+    one.cloud.sides[BLUE].only_gateway = before
+    sick(one, SICK, 503).mark_dead()
+    one.cloud.sides[BLUE].only_gateway = True
+    assert one.recover(tmp_path / "elsewhere") is Phase.HALTED
+    assert one.cloud.routes.live is GREEN
+
+
+def test_dead_colour_that_still_has_the_traffic_is_no_verified_rollback(one: Deployment) -> None:
+    """The write of the promotion never arrived: nothing moves, and answers of a gateway verify nothing."""
+    one.cloud.sides[BLUE].only_gateway = True
+    sick(one, SICK, 503)
+    one.cloud.move(BLUE, 99)
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+
+
+def test_record_of_an_earlier_version_proves_no_service(one: Deployment, tmp_path: Path) -> None:
+    """It does not have the checks that passed; without them a rollback needs a healthy answer."""
+    sick(one, SICK, 503).mark_dead()
+    record = json.loads(one.lease.kept["deployment"])
+    assert record["previous"].pop("passed") == ["GET /consults"]
+    one.lease.kept["deployment"] = json.dumps(record)
+    assert one.recover(tmp_path / "elsewhere") is Phase.HALTED
+    assert one.cloud.routes.live is GREEN
+
+
 def test_health_check_that_fails_is_not_excused_without_the_option(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
@@ -228,6 +282,7 @@ def test_record_without_problems_is_as_earlier_versions_wrote_it(one: Deployment
     one.to_verified()
     text = one.machine.record().dump()
     assert "problems" not in text
+    assert "passed" not in text
     assert DeploymentRecord.load(text) == one.machine.record()
     unknown = json.loads(text)
     unknown["previous"]["of a later version"] = 1

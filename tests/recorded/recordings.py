@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -108,6 +108,9 @@ class RecordedFront(FakeFront):
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Any:
         return super().examine(url and self._colours.get(url, url), every=every)
+
+    def inspect(self, url: str | None = None, until: Collection[str] = ()) -> Any:
+        return super().inspect(url and self._colours.get(url, url), until)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ journeys:
 class Shop:
     """The server's state; ``orders`` holds tags by path, of notes as well. ``lose``: so many orders are taken in, but not answered.
 
-    ``fail`` maps a path to a status. ``version`` is what the header X-Version says; ``only_with``: the header and value without
+    ``fail`` maps a path, or ``*`` for each other path, to a status. ``version`` is what the header X-Version says; ``only_with``: the header and value without
     which a request is answered 503, as if it had reached another release. ``hosts``: the Host headers that came. ``base``: a path before
     each path of the shop, which a gateway takes off.
     """
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         shop.hosts.add(self.headers["Host"])
         if shop.only_with is not None and self.headers.get_all(shop.only_with[0]) != [shop.only_with[1]]:
             self._answer(503, "another release", "text/plain")
-        elif (status := shop.fail.get(path)) is not None:
+        elif (status := shop.fail.get(path, shop.fail.get("*"))) is not None:
             self._answer(status, "broken", "text/plain")
         elif path == "/up":
             self._answer(200, "fine", "text/plain", {"X-Version": shop.version})

@@ -234,3 +234,27 @@ def test_health_check_that_fails_as_in_an_examination_before(tmp_path: Path, sta
     (silent,) = front.ask(1)
     assert silent.problem in before
     assert not silent.fails_like(before)
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_inspection_tells_a_service_from_the_gateway_of_a_dead_one(tmp_path: Path, status: int) -> None:
+    """A gateway answers every request with one status; nothing passes, also no step that expects this status."""
+    path = tmp_path / "service.yaml"
+    path.write_text(DESCRIPTION, encoding="utf-8")
+    shop = Shop()
+    try:
+        front = HttpFrontDoor(shop.url, SmokeUser(**ANNA), load_service(path, path.name), timeout_s=5)
+        shop.fail = {"/up": status}
+        found = front.inspect()
+        assert [*found.problems] == front.examine(every=True) == [f"GET /up: status {status}, expected 200"]
+        assert "GET /goods" in found.passed
+        assert "GET /up" not in found.passed
+        seen = len(shop.seen)
+        assert "GET /goods" in front.inspect(until=found.passed).passed
+        assert len(shop.seen) == seen + 2, "the first check that passes is enough"
+        shop.fail = {"*": status}
+        gateway = front.inspect()
+        assert gateway.passed == ()
+        assert gateway.problems
+    finally:
+        shop.stop()
