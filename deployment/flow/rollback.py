@@ -78,7 +78,7 @@ def move_traffic_back(
         return max(0.0, limits.rollback_timeout - (ports.clock.monotonic() - began))
 
     last = ["nothing was tried yet"]
-    worth_it = _require_answer if by_hand is None else _require_healthy
+    worth_it = _require_answer if by_hand is None else require_healthy
 
     def attempt() -> int | None:
         try:
@@ -113,8 +113,10 @@ def move_traffic_back(
     return MovedBack(f"{sentence}; {still}", still)
 
 
-def _require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raise LiveIsHealthier if only the live colour is healthy, StepFailed if the previous colour does not answer.
+def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
+    """Decide whether a rollback by hand may move traffic. Changes nothing but the data of journeys, which it removes.
+
+    Raise LiveIsHealthier if only the live colour is healthy, StepFailed if the previous colour does not answer.
 
     The previous colour is unhealthy if it does not answer, or if it fails a user's requests at its own address in two
     tries in a row. If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an
@@ -153,7 +155,7 @@ def make_room(
     if previous.problems:
         return None  # it may never be as large, and it was good enough for the deployment
     try:
-        _require_healthy(ports, previous)
+        require_healthy(ports, previous)
     except StepFailed:
         return None  # the move of traffic asks again, and decides
     last = [""]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployment.errors import CloudError, Refused, first_line
+from deployment.errors import CloudError, Refused, StepFailed, first_line
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive
+from deployment.flow.rollback import require_healthy
 from deployment.model import Service
 from deployment.plan import LIVE_SINCE, LiveSince, Ports
 from deployment.ports import Registry
 from deployment.recovery.undo import Asker, undoable
 from deployment.releases import named_image
+
+# ``status`` reads no secrets, so it plays only the journeys without a session.
+WITHOUT_USERS = "found without the smoke users, with whom `rollback` checks more"
 
 
 def describe(
@@ -57,7 +61,7 @@ def _live_since(ports: Ports, live: Service) -> dict[str, Any] | None:
 
 
 def _rollback(ports: Ports, registry: Registry, asker: Asker | None) -> dict[str, Any]:
-    """Return what ``rollback`` would do now: to which release, or why not. It changes nothing."""
+    """Return what ``rollback`` would do now: to which release, or why not. It leaves everything as it is."""
     nothing: dict[str, Any] = {"colour": None, "image": None, "version": None, "undoes": None}
     try:
         promotion = undoable(ports, asker)
@@ -78,6 +82,11 @@ def _rollback(ports: Ports, registry: Registry, asker: Asker | None) -> dict[str
     if answer is None or not (answer.ok or answer.fails_like(back.problems)):
         problem = answer.problem if answer else "no answer"
         return {"possible": False, **found, "reason": f"{back.colour} cannot take the traffic back: {problem}"}
+    if not answer.ok:  # as before the deployment: then the live colour decides as well
+        try:
+            require_healthy(ports, back)
+        except StepFailed as error:
+            return {"possible": False, **found, "reason": f"{first_line(error)}; {WITHOUT_USERS}"}
     if promotion.image.irreversible:
         reason = f"the migration of {promotion.image.name} is irreversible: --allow-irreversible REASON is needed"
         return {"possible": False, **found, "reason": reason}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
-from deployment.recovery.status import describe
+from deployment.recovery.status import WITHOUT_USERS, describe
 from deployment.recovery.undo import Undo
 from tests.deployment.fakes import BLUE, GREEN, OLD, FakeRegistry
 from tests.deployment.fakes import NEW as RELEASE
@@ -121,6 +122,27 @@ def test_recover_goes_back_to_a_health_check_that_fails_as_before(
     assert one.report(elsewhere)["reason"].endswith(f"as before the deployment: {problem}")
 
 
+def way_back(one: Deployment) -> dict[str, Any]:
+    """Return what ``status`` says about a rollback."""
+    found: dict[str, Any] = describe("test", "http://live.example", one.ports, FakeRegistry(OLD, RELEASE))["rollback"]
+    return found
+
+
+@pytest.mark.parametrize("live", [None, NEW])
+def test_status_promises_no_rollback_to_a_gateway_without_a_service(one: Deployment, live: str | None) -> None:
+    sick(one, SICK, 503)
+    one.machine.bake(lambda: None)
+    one.machine.complete()
+    one.machine.let_go()
+    one.cloud.sides[GREEN].fails_users = live
+    one.cloud.sides[BLUE].only_gateway = True
+    found = way_back(one)
+    assert not found["possible"]
+    assert "no check that passed then passes now" in found["reason"]
+    assert one.undo().phase is not Phase.ROLLED_BACK
+    assert one.cloud.routes.live is GREEN
+
+
 @pytest.mark.parametrize(("problem", "status"), SICK_BEFORE)
 def test_undo_goes_back_to_a_health_check_that_fails_as_before(one: Deployment, problem: str, status: int) -> None:
     """Only if the live colour is unhealthy as well."""
@@ -128,11 +150,14 @@ def test_undo_goes_back_to_a_health_check_that_fails_as_before(one: Deployment, 
     one.machine.bake(lambda: None)
     one.machine.complete()
     one.machine.let_go()
-    found = describe("test", "http://live.example", one.ports, FakeRegistry(OLD, RELEASE))["rollback"]
-    assert found["possible"], found
-    assert one.undo().phase is Phase.REJECTED
-    assert one.cloud.routes.live is GREEN
+    refused = way_back(one)
+    undo = one.undo()
+    assert (undo.phase, one.cloud.routes.live) == (Phase.REJECTED, GREEN)
+    assert not refused["possible"]
+    assert f"rollback: {refused['reason']}" == f"{undo.reason}; {WITHOUT_USERS}"
+    assert "the live colour is healthy, but the previous colour blue is not" in refused["reason"]
     one.cloud.sides[GREEN].fails_users = NEW
+    assert way_back(one)["possible"]
     undo = one.undo()
     assert undo.phase is Phase.ROLLED_BACK
     assert str(undo.reason).endswith(f"as before the deployment: {problem}")
