@@ -374,12 +374,12 @@ class DeploymentState:
         return {LIVE_SINCE: since.dump()} if at or (target and not self._noted(since)) else {}
 
     def _noted(self, since: LiveSince) -> bool:
-        """Return whether the lease item knows since when this release is live."""
+        """Return whether the lease item knows since when this release is live; a note that cannot be read does not."""
         try:
             text = self._ports.lease.notes().get(LIVE_SINCE)
-        except CloudError:
+            known = LiveSince.load(text) if text else None
+        except CloudError:  # the lock must be released all the same
             return False
-        known = LiveSince.load(text) if text else None
         return known is not None and (known.colour, known.digest) == (since.colour, since.digest)
 
     def _live_since(self, how: str, at: str | None = None) -> LiveSince:

@@ -211,6 +211,21 @@ def test_earlier_note_of_the_kept_release_stays_without_the_journal(one_way: Dep
     assert one_way.lease.kept[LIVE_SINCE] == note
 
 
+@pytest.mark.parametrize("journal", ["here", "on another disk"])
+@pytest.mark.parametrize("note", ["{", "[]", "null", '{"colour": "green"}'])
+def test_note_that_cannot_be_read_keeps_no_lock(one_way: Deployment, note: str, journal: str) -> None:
+    """Another program spoiled the note since when the release is live; it is replaced."""
+    frozen(one_way)
+    one_way.lease.kept[LIVE_SINCE] = note
+    if journal != "here":
+        one_way.journal.path.write_bytes(b"")
+    assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
+    assert one_way.lease.holder is None
+    assert open_deployment(one_way.ports) is None
+    since = LiveSince.load(one_way.lease.kept[LIVE_SINCE])
+    assert (since.colour, since.digest) == (GREEN, NEW.digest)
+
+
 def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:
     frozen(one_way)
     recover(one_way, Decision())  # completes the report, whose journal is closed and signed from then on
