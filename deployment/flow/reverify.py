@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive, first_line
+from deployment.errors import CloudDenied, CloudError, Refused, StepFailed, TargetIsLive, first_line
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import refuse_absent_alarms, refuse_firing_alarms
 from deployment.model import Colour, Holder, Service
@@ -182,12 +182,19 @@ def grow(ports: Ports, holder: Holder, colour: Colour) -> tuple[Service, str | N
 def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports, verified: Verified) -> Service:
     """Wait until the candidate is as large as the live colour and all its instances are healthy; return its state.
 
-    Raises LeaseLost, or StepFailed, also if it is not what was verified any more.
+    A refused call is repeated at the next look, but not for ever. Raises CloudDenied, which another try would not change,
+    LeaseLost, or StepFailed, also if it is not what was verified any more.
     """
     last = [""]
 
     def attempt() -> Service | None:
-        service, missing = grow(ports, verified.holder, plan.target)
+        try:
+            service, missing = grow(ports, verified.holder, plan.target)
+        except CloudDenied:
+            raise
+        except CloudError as error:
+            last[0] = first_line(error)
+            return None
         require_as_verified(plan, service, verified.candidate)  # another release must not be scaled up
         last[0] = missing or ""
         return None if missing else service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployment.errors import CloudUnreachable, StepFailed
+from deployment.errors import CloudDenied, CloudError, CloudUnreachable, LeaseLost, StepFailed
 from deployment.model import Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, OLD
@@ -71,6 +71,46 @@ def test_another_candidate_is_not_waited_for(one: Deployment, change: str) -> No
     with pytest.raises(StepFailed, match="verified"):
         one.machine.promote(GATES)
     assert one.cloud.clock.elapsed < 40
+    assert "set" not in one.cloud.names()
+
+
+@pytest.mark.parametrize("call", ["scale", "describe"])
+@pytest.mark.parametrize("error", [CloudError("ThrottlingException"), CloudUnreachable("no answer")])
+def test_refused_call_of_one_look_refuses_no_release(one: Deployment, call: str, error: CloudError) -> None:
+    """The machine looks again; of the two calls of ``describe`` before the switch, the second belongs to a look."""
+    one.to_verified()
+    one.cloud.next_errors[call] = [error] if call == "scale" else [None, error]
+    one.machine.promote(GATES)
+    assert one.cloud.routes.live is GREEN
+
+
+def test_scaling_that_stays_refused_prevents_the_switch_with_its_reason(one: Deployment) -> None:
+    one.to_verified()
+    one.cloud.constant_errors["scale"] = CloudError("ecs UpdateService: ServerException")
+    with pytest.raises(StepFailed, match=r"not every instance of green is healthy.*; last: ecs UpdateService"):
+        one.machine.promote(GATES)
+    assert one.cloud.clock.elapsed >= one.limits.provision_timeout
+    assert "set" not in one.cloud.names()
+
+
+@pytest.mark.parametrize("call", ["scale", "describe"])
+def test_missing_right_is_not_waited_for(one: Deployment, call: str) -> None:
+    one.to_verified()
+    began = one.cloud.clock.elapsed
+    denied = CloudDenied("ecs UpdateService: AccessDeniedException")
+    one.cloud.next_errors[call] = [denied] if call == "scale" else [None, denied]
+    with pytest.raises(CloudDenied):
+        one.machine.promote(GATES)
+    assert one.cloud.clock.elapsed - began < 5
+    assert "set" not in one.cloud.names()
+
+
+def test_lost_lease_is_not_waited_for(one: Deployment) -> None:
+    one.to_verified()
+    one.cloud.hooks["scale"] = lambda: setattr(one.lease, "holder", None)
+    one.cloud.next_errors["scale"] = [CloudError("ThrottlingException")]
+    with pytest.raises(LeaseLost):
+        one.machine.promote(GATES)
     assert "set" not in one.cloud.names()
 
 
