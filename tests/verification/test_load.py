@@ -94,7 +94,8 @@ def test_basic_auth_without_dependencies_gets_its_load(notes: Notes, tmp_path: P
         ("GET /files/${marker}.txt: status 500, expected 200", 1),
         ("GET /notes/${id}: status 500, expected 200", 2),
     ]
-    assert result.requests == sum(one.requests for one in result.by_operation) == len(notes.seen) > 50
+    assert result.requests == sum(one.requests for one in result.by_operation) > 50
+    assert 0 <= len(notes.seen) - result.requests <= 2 * plan.users, "only removing after the load's end is not counted"
     assert {one.split(" ")[0] for one in notes.seen} == {"PROPFIND", "POST", "GET", "PUT", "DELETE"}
     assert not {"GET /count", "DELETE /everything"} & set(notes.seen)
     assert (notes.stored, notes.refused) == ({}, 0)
@@ -115,7 +116,8 @@ def test_each_request_without_an_answer_is_sent_once_and_fails(notes: Notes, tmp
         ("PUT /files/${marker}.txt: no answer: HTTPConnectionClosed", 1),
         ("PUT /notes/${id}: no answer: HTTPConnectionClosed", 1),
     ]
-    assert result.requests == sum(one.requests for one in result.by_operation) == len(notes.seen) > 50
+    assert result.requests == sum(one.requests for one in result.by_operation) > 50
+    assert 0 <= len(notes.seen) - result.requests <= 2 * plan.users, "only removing after the load's end is not counted"
 
 
 def test_a_release_that_answers_no_more_gets_no_request_twice(service: Service, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,9 @@ def test_several_are_removed_at_a_time(count: int, stuck: str, within_s: float, 
     assert at_once(count, stuck, within_s, allowed) == printed
 
 
-def loaded(notes: Notes, tmp_path: Path, users: int, seconds: float, book: Path | None = None) -> LoadResult:
+def loaded(
+    notes: Notes, tmp_path: Path, users: int, seconds: float, book: Path | None = None, **more: Any
+) -> LoadResult:
     """Run a load that writes notes."""
     user = SmokeUser(**notes_server.USER)
     plan = LoadPlan(
@@ -92,6 +95,7 @@ def loaded(notes: Notes, tmp_path: Path, users: int, seconds: float, book: Path 
         rate=150,
         seconds=seconds,
         ledger=None if book is None else str(book),
+        **more,
     )
     return run_load(plan, log=tmp_path / "load.log")
 
@@ -113,3 +117,27 @@ def test_data_that_is_left_is_counted_and_stays_in_the_ledger(notes: Notes, tmp_
     entries = ledger.read(book).open
     assert result.left == len(entries) >= len(notes.stored) > 20  # the load's end may have cut off an answer
     assert {one.values.get("id") for one in entries} >= {note["id"] for note in notes.stored.values()}
+
+
+@pytest.mark.parametrize(("workers", "left"), [(1, 150), (2, 90)])
+def test_requests_after_the_load_are_not_in_its_result(notes: Notes, tmp_path: Path, workers: int, left: int) -> None:
+    """They would raise the throughput, because the seconds end with the load, and change the share of failures and the times."""
+    notes.fail["DELETE /notes/{}"] = left
+    notes.slow["DELETE /notes/{}"] = 0.2
+    result = loaded(notes, tmp_path, users=20, seconds=4, workers=workers)
+    (deletes,) = (one for one in result.by_operation if one.operation.startswith("DELETE "))
+    assert (notes.stored, notes.fail["DELETE /notes/{}"]) == ({}, 0)
+    assert notes.seen.count("DELETE /notes/{}") - deletes.requests >= left
+    assert result.failures == left
+    assert sum(requests for _, requests, _, _ in result.by_second) == result.requests
+
+
+@pytest.mark.parametrize(("failures", "delete_s"), [(30, 0.5), (60, 0.3)])
+def test_removing_is_short_after_a_load_that_harmed_live(
+    notes: Notes, tmp_path: Path, failures: int, delete_s: float
+) -> None:
+    notes.fail["DELETE /notes/{}"] = failures
+    notes.slow["DELETE /notes/{}"] = delete_s
+    result = loaded(notes, tmp_path, users=2, seconds=20, most_failures=failures)
+    assert result.cut_short
+    assert result.left >= failures - 2 * (2.0 / delete_s + 1)

@@ -98,7 +98,8 @@ def test_two_workers_make_one_load(service: Service, tmp_path: Path) -> None:
     by_name = {operation.operation: operation for operation in result.by_operation}
     assert by_name["login"].requests == service.logins == 4
     assert result.requests == sum(worker.requests for worker in result.workers) - 4
-    assert sum(operation.requests for operation in result.by_operation) == len(service.seen)
+    counted = sum(operation.requests for operation in result.by_operation)
+    assert 0 <= len(service.seen) - counted <= 2 * 4, "only removing after the load's end is not counted"
     assert result.failures == by_name["readConsult"].failures > 0
     assert result.errors == (("GET readConsult: status 500, expected 200", result.failures),)
     assert not result.cut_short

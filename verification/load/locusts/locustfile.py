@@ -15,10 +15,12 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from verification.journeys.placeholders import provide_secrets
 from verification.load.locusts import stdin_config
+from verification.load.locusts.clearing import SHORT_S
 from verification.load.locusts.results_file import failures, write
 from verification.load.locusts.timekeeping import Timekeeper
 from verification.load.locusts.users import MISSING_TOKENS, SmokeUser, adopt, clear
 from verification.load.locusts.worker_pool import Master, Worker
+from verification.load.model import MOST_REMOVING_S
 
 __all__ = ["SmokeUser"]  # Locust finds it by this name
 
@@ -59,7 +61,8 @@ class Alone:
     def _write(self, **_: Any) -> None:
         self._time.end()  # after a signal Locust quits first and stops afterwards
         self._environment.runner.stop()
-        left = clear()
+        harmed = CONFIG["most_failures"] is not None and self._failed >= CONFIG["most_failures"]
+        left = clear(SHORT_S if harmed else MOST_REMOVING_S)
         problem = next(iter(sorted(MISSING_TOKENS)), None)
         noted = {**self._time.figures, "errors": failures(self._environment.stats), "left": left}
         write(CONFIG["extra"], {**noted, "problem": problem})

@@ -18,6 +18,7 @@ from gevent.event import Event
 from geventhttpclient.client import HTTPClient, HTTPClientPool
 from locust import constant_throughput, task
 from locust.contrib.fasthttp import FastHttpUser, FastResponse
+from locust.event import EventHook
 
 from verification.http.decoding import ENCODINGS, Meter, TooLarge
 from verification.http.route import DIRECT, Route
@@ -30,7 +31,7 @@ from verification.journeys.placeholders import Values, secret_values
 from verification.journeys.player import Play, Prepared, prepare
 from verification.journeys.sessions import Credentials, NotSignedIn, credentials, sign_in_request, without_request
 from verification.load.locusts.clearing import MOST_AT_ONCE, remove_each, removing_s
-from verification.load.model import journeys_of
+from verification.load.model import MOST_REMOVING_S, journeys_of
 
 _AGENT = "load-check"
 _PIECE = 65_536
@@ -78,15 +79,19 @@ def _know_loopback(own: str) -> None:
     gevent_socket.getaddrinfo = loopback
 
 
-def clear() -> int:
-    """Remove what journeys have written; return how many runs of journeys may have left something.
+def clear(most_s: float = MOST_REMOVING_S) -> int:
+    """Remove what journeys have written, in at most ``most_s``; return how many runs of journeys may have left something.
 
-    Their entries in the run's ledger stay open, so that the end of the run removes their data. Not in ``on_stop``, because
-    Locust does not wait for that of a user between requests.
+    Their entries in the run's ledger stay open, so that the end of the run removes their data. These requests come after
+    the load, so Locust does not count them. Not in ``on_stop``, because Locust does not wait for that of a user between
+    requests.
     """
-    plays = list(_open)
-    at_once = min(MOST_AT_ONCE, max(1, len(set(_open.values()))))  # never more requests at a time than under load
-    remove_each(plays, lambda play: _open[play].remove(play), removing_s(len(plays)), at_once)
+    plays, users = list(_open), set(_open.values())
+    uncounted: Any = EventHook  # Locust's own types are incomplete
+    for user in users:
+        user.client.request_event = uncounted()  # without listeners
+    at_once = min(MOST_AT_ONCE, max(1, len(users)))  # never more requests at a time than under load
+    remove_each(plays, lambda play: _open[play].remove(play), removing_s(len(plays), most_s), at_once)
     return sum(play.left_something or play in _lost for play in plays)
 
 
