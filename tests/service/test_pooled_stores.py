@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -95,6 +96,37 @@ def test_rows_and_connections_are_read(cluster: Postgres, database: str, way: st
         assert connections.connections(url)[1] >= 10
     assert b"options" not in pooler.parameters
     assert (b"user" in pooler.parameters) == (way == "pooler")
+
+
+@pytest.mark.parametrize("way", ["direct", "pooler"])
+def test_values_have_the_types_that_checks_compare(cluster: Postgres, way: str) -> None:
+    """In PostgreSQL's binary format, which psycopg cannot read for each type, these were bytes, or the statement failed."""
+    url = cluster.database(f"typed_{way}")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TYPE state AS ENUM ('booked', 'gone')")
+        connection.execute("CREATE DOMAIN name AS state")
+        connection.execute(
+            "CREATE TABLE typed (id int, state state, name name, paid money, bits bit(3), words tsvector)"
+        )
+        connection.execute("INSERT INTO typed VALUES (1, 'booked', 'gone', 3, B'101', 'ann')")
+    with running(Pooler(cluster.port)) as pooler:
+        asked = url if way == "direct" else url.replace(str(cluster.port), str(pooler.port))
+        found = rows(
+            asked, "SELECT state, name, paid::text, bits, words FROM typed WHERE id = %s AND state = %s", 1, "booked"
+        )
+        assert found == [("booked", "gone", "$3.00", "101", "'ann'")]
+        assert rows(asked, "SELECT id, state, 1.5, now() > '2000-01-01', ARRAY[state] FROM typed") == [
+            (1, "booked", Decimal("1.5"), True, "{booked}")
+        ]
+        assert rows(asked, "SELECT paid, 'postgres=r/postgres'::aclitem FROM typed") == [
+            ("$3.00", "postgres=r/postgres")
+        ]
+
+
+@pytest.mark.parametrize("statement", ["COPY kept TO STDOUT", "SET lock_timeout = 1", ""])
+def test_statement_without_rows_fails(database: str, statement: str) -> None:
+    with pytest.raises(StoreFailed, match="could not be asked"):
+        rows(database, statement)
 
 
 @pytest.mark.parametrize(

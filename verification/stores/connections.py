@@ -66,8 +66,12 @@ def rows(url: str, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
     try:
         with psycopg.connect(url, connect_timeout=TIMEOUT_S, autocommit=True) as connection:
             connection.execute(_READ_ONLY)
-            # Binary results use the extended protocol, which takes one statement: none can end the transaction and go on.
-            return connection.execute(statement.encode(), values, binary=True).fetchall()
+            # A pipeline always uses the extended protocol, which takes one statement: none can end the transaction and go on.
+            # It names no prepared statement, which PgBouncer could give to another client in transaction mode. Results stay
+            # texts, because psycopg reads the binary format of fewer types (an enum would be bytes).
+            with connection.pipeline():
+                found = connection.execute(statement.encode(), values, prepare=False)
+            return found.fetchall()
     except psycopg.Error as error:
         # "from None": libpq's message names user and host, and quotes a URL that it cannot parse.
         reason = error.diag.message_primary or type(error).__name__
