@@ -44,7 +44,8 @@ class Servers:
     """Both servers. ``status`` other than 200 makes the token endpoint fail, with the request and a secret in its answer.
 
     ``algorithm`` stands in the header of tokens. ``believes``: the service takes every token for a good one, whoever signed it. ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``, or with ``ends_tokens`` until its end. ``requests``: the forms that came to the
-    endpoint, with the client. ``refused`` counts requests to the service without a valid token.
+    endpoint, with the client. ``refused`` counts requests to the service without a valid token. ``caches``: the endpoint
+    gives its last token again, whether or not the service takes it.
     """
 
     def __init__(self) -> None:
@@ -56,7 +57,8 @@ class Servers:
         self.valid: dict[str, str] = {}
         self.ends: dict[str, float] = {}
         self.refused = self.answered = 0
-        self.believes = False
+        self.believes = self.caches = False
+        self.cached: str | None = None
         self.lock = threading.Lock()
         self._servers = [_Server(("127.0.0.1", 0), _Handler) for _ in range(2)]
         self._threads = []
@@ -124,7 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
             claims = {"sub": name, "exp": int(time.time()) + 3600, "jti": secrets.token_hex(8)}
             token = forge(claims, "canary-signing-key", servers.algorithm)
             with servers.lock:
-                servers.valid[token] = name
+                if servers.caches and servers.cached is not None:
+                    token = servers.cached
+                else:
+                    servers.valid[token] = name
+                servers.cached = token
                 servers.ends[token] = time.monotonic() + (servers.lifetime_s or 3600)
             lifetime = {} if servers.lifetime_s is None else {"expires_in": servers.lifetime_s}
             self._answer(200, {"access_token": token, "token_type": "Bearer", **lifetime})

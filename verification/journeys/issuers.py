@@ -176,6 +176,7 @@ class IssuedHeaders(Mapping[str, str]):
     """
 
     __slots__ = (
+        "_again",
         "_changed",
         "_closed",
         "_ends_at",
@@ -197,6 +198,7 @@ class IssuedHeaders(Mapping[str, str]):
         self._ends_at = float("inf")
         self._failed = 0  # attempts since the last token
         self._lost = self._closed = False
+        self._again: str | None = None  # a refused token that the endpoint gave again after that
         self._learn: list[Callable[[str], None]] = []
 
     def start(self) -> None:
@@ -233,16 +235,29 @@ class IssuedHeaders(Mapping[str, str]):
             return token
         raise TokenNotIssued(self.problem or self._sentence("no answer yet"))
 
-    def lost(self) -> None:
-        """Note that the service refused the token with 401: fetch another one."""
+    def lost(self, refused: str | None = None) -> None:
+        """Note that the service refused the token with 401: fetch another one.
+
+        ``refused`` is the refused header, if the caller knows it; nothing is fetched if the token has changed since.
+        """
         with self._changed:
+            if refused is not None and refused != self["Authorization"]:
+                return
             self._lost = True
             self._changed.notify_all()
 
     def wait_for_another(self, refused: str, within_s: float) -> None:
-        """Wait until the header has another token than ``refused``, or an attempt to fetch one failed, at most ``within_s``."""
+        """Wait until the header has another token than ``refused``, at most ``within_s``.
+
+        It does not wait any longer, or again, once an attempt failed or the endpoint gave the refused token again.
+        """
+
+        def decided() -> bool:
+            again = self._again is not None and self._again == self._token
+            return self["Authorization"] != refused or self._problem is not None or again
+
         with self._changed:
-            self._changed.wait_for(lambda: self["Authorization"] != refused or self._problem is not None, within_s)
+            self._changed.wait_for(decided, within_s)
 
     def __getitem__(self, name: str) -> str:
         if name != "Authorization":
@@ -278,11 +293,13 @@ class IssuedHeaders(Mapping[str, str]):
                     self._changed.wait_for(lambda: self._closed or self._lost, pause - PAUSE_S)
                 else:
                     self._changed.wait_for(lambda: self._closed, pause)
-                self._lost = False
 
     def _attempt(self) -> float:
         """Fetch a token once; return the seconds until the next attempt, unless the token is lost before."""
         problem, token = None, None
+        with self._changed:
+            refused = self._token if self._lost else None
+            self._lost = False
         try:
             token = self._fetch(self._request)
         except TokenNotIssued as error:
@@ -294,6 +311,8 @@ class IssuedHeaders(Mapping[str, str]):
             self._problem = problem
             self._failed = 0 if problem is None else self._failed + 1
             if token is not None:
+                if token.value == refused:
+                    self._again = refused
                 self._token, self._ends_at = token.value, now + token.lasts_s
                 for learn in self._learn:
                     learn(token.value)

@@ -148,6 +148,7 @@ class Asker:
         self._renewed_at[session.name] = now
         if isinstance(found.headers, IssuedHeaders):
             found.headers.wait_for_another(self._refused.pop(session.name, ""), PAUSE_S + TIMEOUT_S)
+            self._renewed_at[session.name] = time.monotonic()
             return
         if not self._kept.usable:
             self.reconnect()
@@ -261,7 +262,7 @@ class Asker:
         if issued is not None or self._plan.service.sessions[name].sign_in is not None:
             self._refused[name] = prepared.headers.get("Authorization", "")
         if issued is not None:
-            issued.lost()
+            issued.lost(self._refused[name])
 
     def _quietly(self, prepared: Prepared) -> Answer | None:
         try:
