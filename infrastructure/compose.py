@@ -401,6 +401,7 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
             topic=estate.notifications_topic,
             alarms=estate.alarms,
             health_checks=estate.health_checks,
+            web_acl=estate.platform.options.get("web_acl"),
         ),
     )
 

@@ -278,6 +278,39 @@ def test_other_colour_needs_read_permissions_only() -> None:
     assert app_runner.asked["iam:PassRole"][0] == [f"{ROLE}-api-green-access", f"{ROLE}-api-green-instance"]
 
 
+ACL = f"arn:aws:wafv2:us-east-1:{ACCOUNT}:regional/webacl/colours/{'0' * 8}-0000-0000-0000-{'0' * 12}"
+LISTS = {"wafv2:ListResourcesForWebACL": ACL, "apprunner:ListAssociatedServicesForWebAcl": ACL}
+ASSOCIATES = ("wafv2:AssociateWebACL", "apprunner:AssociateWebAcl")
+
+
+@pytest.mark.parametrize(
+    ("allows", "missing"),
+    [
+        ({}, {*LISTS, *ASSOCIATES}),
+        (LISTS, set(ASSOCIATES)),
+        (LISTS | dict.fromkeys(ASSOCIATES, ACL), set(ASSOCIATES)),
+        (LISTS | dict.fromkeys(ASSOCIATES, f"{APP_RUNNER}/api-green/*"), set(ASSOCIATES)),
+        (LISTS | dict.fromkeys(ASSOCIATES, "*"), set()),
+    ],
+)
+def test_rights_on_the_web_acl_are_simulated_if_configured(allows: Mapping[str, str], missing: set[str]) -> None:
+    """Every deployment reads the list; associating needs the right on the service and on the web ACL."""
+    ours = {*LISTS, *ASSOCIATES}
+    protected = replace(RESOURCES, services=NAMES, web_acl=ACL)
+    rights = SimulatedPermissions(Evaluating(allows), protected).missing(USER, ["deploy"], Colour.GREEN)
+    assert set(rights.missing) & ours == missing
+    clients = Answering()
+    SimulatedPermissions(clients, replace(protected, web_acl=None)).missing(USER, ["deploy"])
+    assert not ours & set(clients.asked)
+
+
+@pytest.mark.parametrize("duties", [["promote"], ["rollback"], ["approve"]])
+def test_only_a_deployment_needs_rights_on_the_web_acl(duties: Sequence[str]) -> None:
+    clients = Answering()
+    SimulatedPermissions(clients, replace(RESOURCES, services=NAMES, web_acl=ACL)).missing(USER, duties)
+    assert not {*LISTS, *ASSOCIATES} & set(clients.asked)
+
+
 def test_alarms_and_health_checks_are_simulated_if_configured() -> None:
     clients = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     client = clients._made["iam, once"] = clients._make("iam")

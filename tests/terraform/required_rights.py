@@ -37,10 +37,6 @@ BESIDE = {
     "apprunner:ListTagsForResource",
     "apprunner:CreateService",
     "apprunner:TagResource",
-    "apprunner:AssociateWebAcl",
-    "apprunner:ListAssociatedServicesForWebAcl",
-    "wafv2:AssociateWebACL",
-    "wafv2:ListResourcesForWebACL",
     "elasticloadbalancing:DescribeRules",
     "elasticloadbalancing:DescribeTargetHealth",
     "route53:GetChange",
@@ -90,7 +86,7 @@ def beside(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
 def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
     out = {name: one.get("value") for name, one in estate.outputs.items()}
     where = f"{REGION}:{ACCOUNT}"
-    cluster = out.get("cluster")
+    cluster, acl = out.get("cluster"), out.get("web_acl_arn")
     service = {"apprunner": "arn:aws:apprunner:{w}:service/{n}/0123", "ecs": "arn:aws:ecs:{w}:service/{c}/{n}"}
     routes = out.get("key_value_store_arn") or out.get("listener_rule_arn")
     passed = [
@@ -109,6 +105,10 @@ def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
         duties.ALARMS: ["*"],
         duties.HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{one}" for one in out["route53_health_checks"]],
         duties.SCALING: [f"arn:aws:application-autoscaling:{where}:scalable-target/0123"],
+        duties.WEB_ACL: [acl] if acl else [],
+        duties.PROTECTED: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names]
+        if acl
+        else [],
         duties.TASKS: ["*"],
         duties.INSTANCES: ["*"],
         duties.READ_SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],

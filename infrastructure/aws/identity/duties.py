@@ -15,11 +15,13 @@ SERVICES, READ_SERVICES, ROLES, TASKS, DEFINITIONS = "services", "both services"
 DEPLOYMENTS, INSTANCES = "service deployments", "container instances"
 ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
 TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
+WEB_ACL, PROTECTED = "web ACL", "services behind the web ACL"
 
 Rights = Mapping[str, Sequence[str]]
 """Actions by the kind of resource that they act on.
 
-``SERVICES``, their ``DEPLOYMENTS``, ``ROLES`` and ``DEFINITIONS`` belong to the target colour only. A run only reads the other colour, except that a
+``SERVICES``, their ``DEPLOYMENTS``, ``ROLES`` and ``DEFINITIONS`` belong to the target colour only. ``WEB_ACL`` and
+``PROTECTED`` (the same services) are empty if the settings name no web ACL. A run only reads the other colour, except that a
 rollback on ECS also tries to start more of its tasks.
 """
 
@@ -47,6 +49,7 @@ _APPRUNNER_STOP: Rights = {
     READ_SERVICES: ("apprunner:DescribeService", "apprunner:ListOperations"),
     SERVICES: ("apprunner:PauseService",),
 }
+_ASSOCIATE = ("wafv2:AssociateWebACL", "apprunner:AssociateWebAcl")
 
 BRING_UP: Mapping[str, Sequence[Rights]] = {
     "apprunner": (
@@ -56,6 +59,11 @@ BRING_UP: Mapping[str, Sequence[Rights]] = {
         {
             SERVICES: ("apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"),
             ROLES: ("iam:PassRole",),
+        },
+        # A release is ready only if its service is listed under the web ACL. Each call needs the right of AWS WAF and of App Runner.
+        {
+            WEB_ACL: ("wafv2:ListResourcesForWebACL", "apprunner:ListAssociatedServicesForWebAcl", *_ASSOCIATE),
+            PROTECTED: _ASSOCIATE,
         },
     ),
     "ecs": (
@@ -120,11 +128,13 @@ def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
         TOPIC,
         ALARMS,
         HEALTH_CHECKS,
+        WEB_ACL,
         SCALING,
         TASKS,
         INSTANCES,
         READ_SERVICES,
         SERVICES,
+        PROTECTED,
         ROLES,
         DEFINITIONS,
         DEPLOYMENTS,

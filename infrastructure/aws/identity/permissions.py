@@ -24,6 +24,7 @@ from infrastructure.aws.identity.duties import (
     INSTANCES,
     LEASE,
     PASSED_TO,
+    PROTECTED,
     READ_SERVICES,
     ROLES,
     ROUTES,
@@ -31,6 +32,7 @@ from infrastructure.aws.identity.duties import (
     SERVICES,
     TASKS,
     TOPIC,
+    WEB_ACL,
     needs,
 )
 from infrastructure.aws.partitions import partition_of
@@ -45,7 +47,8 @@ _MOST_RESULTS = 1000
 class Resources:
     """The resources that deployments act on. ``services`` are names, whose ARNs are looked up; ``options`` are the router's.
 
-    ``cluster`` is the ECS cluster, None on App Runner; ``topic`` is the topic of the notifications, if there is one.
+    ``cluster`` is the ECS cluster, None on App Runner; ``topic`` is the topic of the notifications, if there is one;
+    ``web_acl`` is the ARN of the web ACL of services on App Runner, if the settings name one.
     """
 
     region: str
@@ -60,6 +63,7 @@ class Resources:
     topic: str | None = None
     alarms: Sequence[str] = ()
     health_checks: Sequence[str] = ()
+    web_acl: str | None = None
 
 
 class SimulatedPermissions:
@@ -115,7 +119,7 @@ class SimulatedPermissions:
         arns: Mapping[str, Sequence[str]] | None = None
         for kind, actions in needs.items():
             # Kinds that need no look-up come first: if IAM does not answer, no other call is made.
-            looked_up = kind in (READ_SERVICES, SERVICES, ROLES, DEFINITIONS, DEPLOYMENTS)
+            looked_up = kind in (READ_SERVICES, SERVICES, PROTECTED, ROLES, DEFINITIONS, DEPLOYMENTS)
             if looked_up and arns is None:
                 running = self._running if self._resources.platform == "apprunner" else self._running_on_ecs
                 arns = running(set(self._resources.services) if target is None else {target})
@@ -160,6 +164,7 @@ class SimulatedPermissions:
             CHANGES: (f"arn:{self._partition}:route53:::change/C0",),
             IMAGES: (f"arn:{self._partition}:ecr:{where}:repository/{own.repository}",),
             TOPIC: (own.topic,) if own.topic else (),
+            WEB_ACL: (own.web_acl,) if own.web_acl else (),
             ALARMS: ("*",) if own.alarms else (),
             HEALTH_CHECKS: [
                 f"arn:{self._partition}:route53:::healthcheck/{identity}" for identity in own.health_checks
@@ -190,7 +195,8 @@ class SimulatedPermissions:
             instance = service.get("InstanceConfiguration", {}).get("InstanceRoleArn")
             roles |= {str(role) for role in (access, instance) if role}
         ours = [arn for arn, changes in services.items() if changes]
-        return {READ_SERVICES: list(services), SERVICES: ours, ROLES: sorted(roles)}
+        protected = ours if self._resources.web_acl else []
+        return {READ_SERVICES: list(services), SERVICES: ours, PROTECTED: protected, ROLES: sorted(roles)}
 
     def _running_on_ecs(self, changed: Set[Colour]) -> Mapping[str, Sequence[str]]:
         """Return the ARNs of the existing services, of those that change, of their task definition families, and of the
