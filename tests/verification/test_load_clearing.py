@@ -100,7 +100,7 @@ def loaded(
     return run_load(plan, log=tmp_path / "load.log")
 
 
-@pytest.mark.parametrize(("left", "delete_s"), [(200, 0.3), (60, 0.9)])
+@pytest.mark.parametrize(("left", "delete_s"), [(200, 0.3), pytest.param(60, 0.9, marks=pytest.mark.soak)])
 def test_slow_deletes_leave_nothing(notes: Notes, tmp_path: Path, left: int, delete_s: float) -> None:
     notes.fail["DELETE /notes/{}"] = left
     notes.slow["DELETE /notes/{}"] = delete_s
@@ -119,7 +119,7 @@ def test_data_that_is_left_is_counted_and_stays_in_the_ledger(notes: Notes, tmp_
     assert {one.values.get("id") for one in entries} >= {note["id"] for note in notes.stored.values()}
 
 
-@pytest.mark.parametrize(("workers", "left"), [(1, 150), (2, 90)])
+@pytest.mark.parametrize(("workers", "left"), [(1, 150), pytest.param(2, 90, marks=pytest.mark.soak)])
 def test_requests_after_the_load_are_not_in_its_result(notes: Notes, tmp_path: Path, workers: int, left: int) -> None:
     """They would raise the throughput, because the seconds end with the load, and change the share of failures and the times."""
     notes.fail["DELETE /notes/{}"] = left
@@ -132,7 +132,7 @@ def test_requests_after_the_load_are_not_in_its_result(notes: Notes, tmp_path: P
     assert sum(requests for _, requests, _, _ in result.by_second) == result.requests
 
 
-@pytest.mark.parametrize(("failures", "delete_s"), [(30, 0.5), (60, 0.3)])
+@pytest.mark.parametrize(("failures", "delete_s"), [(30, 0.5), pytest.param(60, 0.3, marks=pytest.mark.soak)])
 def test_removing_is_short_after_a_load_that_harmed_live(
     notes: Notes, tmp_path: Path, failures: int, delete_s: float
 ) -> None:
