@@ -23,7 +23,7 @@ from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
 from plugins.integrity.outcomes import Seal
-from plugins.integrity.resource_warnings import StartUpWarnings, every_coroutine_awaited, warn_only
+from plugins.integrity.resource_warnings import Coroutines, StartUpWarnings, warn_only
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
@@ -49,6 +49,7 @@ redactor_key = pytest.StashKey[LearningRedactor]()
 guard_key = pytest.StashKey[HookGuard]()
 seal_key = pytest.StashKey[Seal]()
 options_key = pytest.StashKey[RunOptions]()
+coroutines_key = pytest.StashKey[Coroutines]()
 
 
 def suites_of(config: pytest.Config) -> Path:
@@ -392,5 +393,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is None:
         return (yield)
-    with recorder.slow.calling(), every_coroutine_awaited(suites_of(item.config)):
+    coroutines = item.config.stash.setdefault(coroutines_key, Coroutines(suites_of(item.config)))
+    with recorder.slow.calling(), coroutines.watched(getattr(item, "function", None)):
         return (yield)
