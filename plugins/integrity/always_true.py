@@ -215,14 +215,31 @@ def _retried(tree: ast.Module) -> Iterator[str]:
         for alias in node.names
         if (getattr(node, "module", None) or alias.name).partition(".")[0] in RETRIES
     }  # fmt: skip
-    retries = imported | {one.name for one in defined_in(tree.body) if isinstance(one, Function) and _is_retry(one)}
+    functions = {one.name: one for one in defined_in(tree.body) if isinstance(one, Function)}
     for prefix, check in _checks_of(tree.body, ""):
         for decorator in check.decorator_list:
             one = decorator
             while isinstance(one, ast.Attribute | ast.Call):
                 one = one.func if isinstance(one, ast.Call) else one.value
-            if isinstance(one, ast.Name) and one.id in retries and not _names_other_errors(decorator):
+            name = one.id if isinstance(one, ast.Name) else ""
+            if name not in imported and name in functions:
+                repeats = any(map(_is_retry, _receivers(decorator, functions[name])))
+            else:
+                repeats = name in imported
+            if repeats and not _names_other_errors(decorator):
                 yield f"{prefix}{check.name}"
+
+
+def _receivers(decorator: ast.expr, function: Function) -> list[Function]:
+    """Return the functions that receive the check: the decorator itself; after a call, those that it returns."""
+    if not isinstance(decorator, ast.Call):
+        return [function]
+    returned = {
+        one.id
+        for node in own_nodes(function) if isinstance(node, ast.Return) and node.value is not None
+        for one in ast.walk(node.value) if isinstance(one, ast.Name)
+    }  # fmt: skip
+    return [one for one in defined_in(function.body) if isinstance(one, Function) and one.name in returned]
 
 
 def _names_other_errors(decorator: ast.expr) -> bool:
@@ -240,17 +257,20 @@ def _checks_of(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, Fun
             yield prefix, node
 
 
-def _is_retry(decorator: Function) -> bool:
-    """Return whether a loop in it calls a function that it was given, catches its failure, and leaves when it passes."""
-    given = {one.arg for one in ast.walk(decorator) if isinstance(one, ast.arg)}
-    loops = [one for one in ast.walk(decorator) if isinstance(one, ast.For | ast.While)]
+def _is_retry(receiver: Function) -> bool:
+    """Return whether a loop in it calls its first parameter, the check, catches the failure, and leaves when it passes."""
+    first = next(iter((*receiver.args.posonlyargs, *receiver.args.args)), None)
+    names = [one.arg for one in ast.walk(receiver) if isinstance(one, ast.arg)]
+    if first is None or names.count(first.arg) != 1:  # a function within has a parameter of the same name
+        return False
+    loops = [one for one in ast.walk(receiver) if isinstance(one, ast.For | ast.While)]
     for node in (one for loop in loops for one in ast.walk(loop)):
         if not isinstance(node, ast.Try):
             continue
         tried = [one for part in (*node.body, *node.orelse) for one in ast.walk(part)]
         called = {one.func.id for one in tried if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
         leaves = any(isinstance(one, ast.Return | ast.Break) for one in tried)
-        if leaves and called & given and any(map(_goes_on, node.handlers)):
+        if leaves and first.arg in called and any(map(_goes_on, node.handlers)):
             return True
     return False
 

@@ -280,10 +280,31 @@ RETRIED = [
     "def again(times):\n    def wrap(f):\n        def call(client):\n            while times:\n                try: f(client)\n"
     "                except Exception as error: print(error)\n                else: break\n        return call\n"
     "    return wrap\n@again(3)",
+    f"def once(times): return times\n{WRAPS.replace('(f)', '(f, times=2)', 1)}while times:\n            try: f(*given)\n"
+    "            except AssertionError: continue\n            else: return\n    return call\n@again",
+    "def again(f=None, *, times=3):\n    def wrap(f):\n        def call(client):\n            while times:\n"
+    "                try: return f(client)\n                except: pass\n        return call\n"
+    "    return wrap(f) if f else wrap\n@again(times=2)",
     "from tenacity import retry, stop_after_attempt\n@retry(stop=stop_after_attempt(3))",
     "import backoff\n@backoff.on_exception(backoff.expo, AssertionError)",
 ]
+READY = (
+    "import functools, time\ndef when_ready(probe):\n    def deco(check):\n        @functools.wraps(check)\n"
+    "        def inner(client):\n            for _ in range(10):\n                try:\n                    probe(client)\n"
+    "                    break\n                except AssertionError: time.sleep(1)\n            return check(client)\n"
+    "        return inner\n    return deco\n@when_ready(lambda client: client.get('/'))"
+)
+CLEANS = (
+    "def cleans(undo, times=3):\n    def deco(check):\n        def inner(client):\n            check(client)\n"
+    "            while times:\n                try: return undo(client)\n                except Exception as error: print(error)\n"
+    "        return inner\n    return deco\n@cleans(lambda client: client.delete('/a'))"
+)
 NOT_RETRIED = [
+    READY,
+    CLEANS,
+    CLEANS.replace("inner(client)", "inner(client, undo)"),
+    f"{WRAPS.replace('*given', 'probe')}for _ in range(2):\n            try: return probe(**named)\n"
+    "            except AssertionError: pass\n        return f(**named)\n    return call\n@again",
     f"{WRAPS}for _ in range(2): f(*given, **named)\n    return call\n@again",
     f"{WRAPS}print(f.__name__)\n        return f(*given, **named)\n    return call\n@again",
     f"{WRAPS}for _ in range(2):\n            try: return f(*given, **named)\n            except AssertionError: raise\n"
