@@ -39,6 +39,8 @@ OTHER_OUTCOMES = frozenset({"skip", "skipif", "xfail"})
 RETRIES = frozenset({"backoff", "retry", "retrying", "stamina", "tenacity"})
 """Packages whose decorators call a function again after a failure."""
 CATCH_FAILURES = frozenset({"AssertionError", "BaseException", "Exception"})
+OUTCOMES = frozenset({"exit", "fail", "skip", "xfail"})
+"""Functions of pytest that raise an exception."""
 SETUP = ("setup", "teardown")
 
 
@@ -270,19 +272,47 @@ def _is_retry(receiver: Function) -> bool:
         tried = [one for part in (*node.body, *node.orelse) for one in ast.walk(part)]
         called = {one.func.id for one in tried if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
         leaves = any(isinstance(one, ast.Return | ast.Break) for one in tried)
-        if leaves and first.arg in called and any(map(_goes_on, node.handlers)):
+        if leaves and first.arg in called and _is_caught(node.handlers):
             return True
     return False
 
 
-def _goes_on(handler: ast.ExceptHandler) -> bool:
-    caught = (
-        {last_name(one) for one in ast.walk(handler.type) if isinstance(one, ast.expr)}
-        if handler.type is not None
-        else CATCH_FAILURES
+def _is_caught(handlers: Sequence[ast.ExceptHandler]) -> bool:
+    """Return whether the first of these handlers that catches a failed assertion lets the loop go on."""
+    for one in handlers:
+        caught = {last_name(part) for part in ast.walk(one.type) if isinstance(part, ast.expr)} if one.type else None
+        if caught is None or caught & CATCH_FAILURES:
+            return _goes_on(one.body, one.name) is not False
+    return False
+
+
+def _goes_on(body: Sequence[ast.stmt], error: str | None) -> bool | None:
+    """Return whether a block may start the next turn of its loop, False if it leaves, None if it only ends.
+
+    ``error``: the name of the caught exception. A condition on it may sort out the failures of assertions, so it counts as
+    leaving, and so does any other block that may leave, such as ``with``.
+    """
+    for node in body:
+        match node:
+            case ast.Continue():
+                return True
+            case ast.If(test=test, body=then, orelse=other):
+                if any(isinstance(one, ast.Name) and one.id == error for one in ast.walk(test)):
+                    return False
+                ends = [_goes_on(then, error), _goes_on(other, error)]
+                if True in ends:
+                    return True
+                if ends == [False, False]:
+                    return False
+            case _ if any(_leaves(one) for one in ast.walk(node)):
+                return False
+    return None
+
+
+def _leaves(node: ast.AST) -> bool:
+    return isinstance(node, ast.Raise | ast.Return | ast.Break) or (
+        isinstance(node, ast.Call) and last_name(node.func) in OUTCOMES
     )
-    leaves = any(isinstance(one, ast.Raise | ast.Return | ast.Break) for part in handler.body for one in ast.walk(part))
-    return bool(caught & CATCH_FAILURES) and not leaves
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:

@@ -288,6 +288,22 @@ RETRIED = [
     "from tenacity import retry, stop_after_attempt\n@retry(stop=stop_after_attempt(3))",
     "import backoff\n@backoff.on_exception(backoff.expo, AssertionError)",
 ]
+TRIES = f"{WRAPS}for n in range(3):\n            try: return f(*given, **named)\n            "
+HANDLES = "    return call\n@again"
+RETRIED += [
+    f"{TRIES}except AssertionError:\n                {handler}\n{HANDLES}"
+    for handler in (
+        "if n == 2: raise\n                time.sleep(1)",
+        "if n < 2: continue\n                raise",
+        "if n == 2: raise\n                elif n == 1: print(n)\n                else: return",
+        "if n:\n                    if n == 2: raise\n                else: raise",
+    )
+]
+RETRIED += [
+    f"{WRAPS}end = time.monotonic() + 9\n        while True:\n            try: return f(*given)\n"
+    "            except Exception as error:\n                if time.monotonic() > end: raise\n"
+    "                print(error)\n    return call\n@again",
+]
 READY = (
     "import functools, time\ndef when_ready(probe):\n    def deco(check):\n        @functools.wraps(check)\n"
     "        def inner(client):\n            for _ in range(10):\n                try:\n                    probe(client)\n"
@@ -300,6 +316,18 @@ CLEANS = (
     "        return inner\n    return deco\n@cleans(lambda client: client.delete('/a'))"
 )
 NOT_RETRIED = [
+    f"{TRIES}except AssertionError: raise\n            except Exception: time.sleep(1)\n{HANDLES}",
+    *(
+        f"{TRIES}except Exception as error:\n                {handler}\n{HANDLES}"
+        for handler in (
+            "print(error)\n                raise",
+            "if n == 2: raise\n                else: return",
+            "if isinstance(error, AssertionError): raise\n                time.sleep(1)",
+            "if 'reset' in str(error): continue\n                raise",
+            "pytest.fail(str(error))",
+            "with log(): raise",
+        )
+    ),
     READY,
     CLEANS,
     CLEANS.replace("inner(client)", "inner(client, undo)"),
