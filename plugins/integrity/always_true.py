@@ -7,7 +7,9 @@ pytest only warns about some of them, and ``-W ignore`` hides the warnings.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+import builtins
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,13 @@ OTHER_OUTCOMES = frozenset({"skip", "skipif", "xfail"})
 """Marks after which a check does not pass, whatever its body does."""
 RETRIES = frozenset({"backoff", "retry", "retrying", "stamina", "tenacity"})
 """Packages whose decorators call a function again after a failure."""
+ERROR_ARGUMENTS = frozenset({"exception", "exceptions", "on", "retry"})
+"""Arguments of these decorators that name the exceptions after which they call the function again."""
+ERROR_CONDITIONS = frozenset({
+    "giveup", "on_predicate", "retry_if_exception", "retry_if_exception_message", "retry_if_not_exception_type",
+    "retry_if_not_result", "retry_if_result", "retry_on_exception", "retry_on_result", "retry_unless_exception_type",
+})  # fmt: skip
+"""Their arguments and functions that decide about an exception, or about a result, in a way that no reader can foresee."""
 CATCH_FAILURES = frozenset({"AssertionError", "BaseException", "Exception"})
 OUTCOMES = frozenset({"exit", "fail", "skip", "xfail"})
 """Functions of pytest that raise an exception."""
@@ -67,7 +76,7 @@ def always_true(suites: Path) -> list[tuple[str, str]]:
             ]
             found += [
                 (f"{file}::{name}", "is repeated by its decorator until it passes; wait in a helper, and assert once")
-                for name in _retried(source.tree)
+                for name in _retried(source, suites.parent)
             ]
             found += [(f"{file}::{name}", mistake) for name, mistake in checks.without_an_assertion()]
     return found
@@ -209,13 +218,16 @@ def _replaced(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
                 yield f"{prefix}{name}"
 
 
-def _retried(tree: ast.Module) -> Iterator[str]:
-    """Yield the checks whose decorator calls them again until they pass."""
+def _retried(source: PythonSource, project: Path) -> Iterator[str]:
+    """Yield the checks of a file whose decorator calls them again until they pass."""
+    tree = source.tree or ast.Module([], [])
+    folders = [one for one in source.path.parents if one.is_relative_to(project)]
+    packages = {name for name in RETRIES if not _is_local(name, folders)}
     imported = {
         alias.asname or alias.name
         for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
-        if (getattr(node, "module", None) or alias.name).partition(".")[0] in RETRIES
+        if (getattr(node, "module", None) or alias.name).partition(".")[0] in packages and not getattr(node, "level", 0)
     }  # fmt: skip
     functions = {one.name: one for one in defined_in(tree.body) if isinstance(one, Function)}
     for prefix, check in _checks_of(tree.body, ""):
@@ -224,11 +236,11 @@ def _retried(tree: ast.Module) -> Iterator[str]:
             while isinstance(one, ast.Attribute | ast.Call):
                 one = one.func if isinstance(one, ast.Call) else one.value
             name = one.id if isinstance(one, ast.Name) else ""
-            if name not in imported and name in functions:
-                repeats = any(map(_is_retry, _receivers(decorator, functions[name])))
+            if name in imported:
+                repeats = not _names_other_errors(decorator, _values(tree), imported)
             else:
-                repeats = name in imported
-            if repeats and not _names_other_errors(decorator):
+                repeats = name in functions and any(map(_is_retry, _receivers(decorator, functions[name])))
+            if repeats:
                 yield f"{prefix}{check.name}"
 
 
@@ -244,10 +256,50 @@ def _receivers(decorator: ast.expr, function: Function) -> list[Function]:
     return [one for one in defined_in(function.body) if isinstance(one, Function) and one.name in returned]
 
 
-def _names_other_errors(decorator: ast.expr) -> bool:
-    """Return whether a decorator is given exceptions, and none that an assertion raises, such as ``httpx.ConnectError``."""
-    words = {last_name(one) for one in ast.walk(decorator) if isinstance(one, ast.expr)}
-    return not words & CATCH_FAILURES and any(word.endswith(("Error", "Exception", "Timeout")) for word in words)
+def _is_local(module: str, folders: Sequence[Path]) -> bool:
+    """Return whether one of the folders has a module of this name, which an import may mean instead of the package."""
+    return any((one / f"{module}{PYTHON}").exists() or (one / module).is_dir() for one in folders)
+
+
+def _values(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return the values of the names that the file assigns once."""
+    stored = Counter(one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
+    return {
+        target.id: node.value
+        for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and stored[target.id] == 1
+    }  # fmt: skip
+
+
+def _names_other_errors(decorator: ast.expr, values: Mapping[str, ast.expr], imported: Collection[str]) -> bool:
+    """Return whether a decorator of a package is given other exceptions than an assertion raises: ``httpx.ConnectError``.
+
+    A name that neither the package nor the file defines counts as such an exception. So does a condition on exceptions.
+    """
+    if not isinstance(decorator, ast.Call):
+        return False
+    keywords = decorator.keywords  # the name of ``**options`` is None
+    unread = [*decorator.args, *(one.value for one in keywords if one.arg is None or one.arg in ERROR_ARGUMENTS)]
+    words = {last_name(decorator.func), *(one.arg or "" for one in keywords)}
+    seen: set[str] = set()
+    unknown = False
+    while unread:
+        for one in ast.walk(unread.pop()):
+            words.add(last_name(one) if isinstance(one, ast.expr) else "")
+            if not isinstance(one, ast.Name) or one.id in seen or one.id in imported:
+                continue
+            seen.add(one.id)
+            if one.id in values:
+                unread.append(values[one.id])
+            else:
+                unknown |= not hasattr(builtins, one.id) or _is_error(one.id)
+    return bool(words & ERROR_CONDITIONS) or (unknown and not words & CATCH_FAILURES)
+
+
+def _is_error(builtin: str) -> bool:
+    value = getattr(builtins, builtin)
+    return isinstance(value, type) and issubclass(value, BaseException)
 
 
 def _checks_of(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:

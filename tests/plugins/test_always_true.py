@@ -304,6 +304,13 @@ RETRIED += [
     "            except Exception as error:\n                if time.monotonic() > end: raise\n"
     "                print(error)\n    return call\n@again",
 ]
+TENACITY = "import httpx\nfrom tenacity import retry, retry_if_exception_type, retry_if_not_exception_type, stop_after_attempt\n"
+RETRIED += [
+    f"{TENACITY}AGAIN = retry_if_exception_type((httpx.ConnectError, AssertionError))\n@retry(retry=AGAIN)",
+    f"{TENACITY}TIMES = 3\n@retry(stop=stop_after_attempt(TIMES), wait=httpx.wait)",
+    "import backoff, limits\n@backoff.on_exception(backoff.expo, Exception, max_time=limits.timeout)",
+    "from retry import retry\nTIMES = 3\n@retry(tries=TIMES)",
+]
 READY = (
     "import functools, time\ndef when_ready(probe):\n    def deco(check):\n        @functools.wraps(check)\n"
     "        def inner(client):\n            for _ in range(10):\n                try:\n                    probe(client)\n"
@@ -316,6 +323,16 @@ CLEANS = (
     "        return inner\n    return deco\n@cleans(lambda client: client.delete('/a'))"
 )
 NOT_RETRIED = [
+    "from .retry import logged\n@logged",
+    f"{TENACITY}TRANSIENT = retry_if_exception_type((httpx.ConnectError, httpx.ReadTimeout))\n@retry(retry=TRANSIENT)",
+    f"{TENACITY}BROKEN = (httpx.ConnectError,)\nTRANSIENT: object = retry_if_exception_type(BROKEN)\n@retry(retry=TRANSIENT)",
+    f"{TENACITY}from other import BROKEN\n@retry(retry=retry_if_exception_type(BROKEN), stop=stop_after_attempt(3))",
+    f"{TENACITY}@retry(retry=retry_if_not_exception_type(AssertionError))",
+    "import backoff, socket\n@backoff.on_exception(backoff.expo, socket.timeout)",
+    "import backoff, socket\n@backoff.on_exception(backoff.expo, (OSError, socket.error), max_tries=3)",
+    "import backoff\n@backoff.on_exception(backoff.expo, Exception, giveup=lambda error: isinstance(error, AssertionError))",
+    f"{TENACITY}OPTIONS = {{'retry': retry_if_exception_type(httpx.ConnectError)}}\n@retry(**OPTIONS)",
+    "import stamina\n@stamina.retry(on=TimeoutError, attempts=3)",
     f"{TRIES}except AssertionError: raise\n            except Exception: time.sleep(1)\n{HANDLES}",
     *(
         f"{TRIES}except Exception as error:\n                {handler}\n{HANDLES}"
@@ -353,6 +370,15 @@ def test_check_that_its_decorator_repeats(tmp_path: Path, decorator: str) -> Non
 @pytest.mark.parametrize("decorator", NOT_RETRIED)
 def test_decorator_that_repeats_no_failure(tmp_path: Path, decorator: str) -> None:
     assert found(tmp_path, f"{decorator}\n{CHECK}") == []
+
+
+@pytest.mark.parametrize("module", ["retry.py", "privacy/retry.py", "retry/__init__.py"])
+def test_local_module_with_the_name_of_a_package(tmp_path: Path, module: str) -> None:
+    file = tmp_path / "suites" / "privacy" / "test_more.py"
+    assert len(found(tmp_path, f"from retry import logged\n@logged\n{CHECK}")) == 1
+    (file.parents[1] / module).parent.mkdir(exist_ok=True)
+    (file.parents[1] / module).write_text("def logged(check): return check\n")
+    assert always_true(tmp_path / "suites") == []
 
 
 @pytest.mark.parametrize("body", LOST)
