@@ -89,7 +89,19 @@ def test_a_known_secret_is_hidden_in_hex_with_signs_between_its_bytes(sign: str,
 
 @pytest.mark.parametrize(
     "unit",
-    ["token=", "token=a1", "token=abcdefg", "key: a/", "key: ['a1'", "['a-key', '", "<Cookie a=", "token:  ", "a.b/"],
+    [
+        "test_x[token=a1234567 ",
+        "test_x",
+        "token=",
+        "token=a1",
+        "token=abcdefg",
+        "key: a/",
+        "key: ['a1'",
+        "['a-key', '",
+        "<Cookie a=",
+        "token:  ",
+        "a.b/",
+    ],
 )
 def test_bare_values_are_looked_for_in_a_time_that_grows_with_the_length(unit: str) -> None:
     program = (
@@ -119,3 +131,40 @@ def test_a_value_after_a_name_that_pytest_cut_is_hidden_if_it_looks_like_a_token
 )
 def test_an_ordinary_value_after_a_name_that_pytest_cut_stays(text: str) -> None:
     assert Redactor(()).clean(text) == text
+
+
+@pytest.mark.parametrize("name", ["key", "eu-session", "token", "page2-auth", "pin", "client_key"])
+@pytest.mark.parametrize(
+    "check",
+    [
+        "suites/a/test_a.py::test_x[{}]",
+        "suites/a/test_a.py::TestA::test_x[two words-{}]",
+        "again: pytest 'suites/a/test_a.py::test_x[{}]' failed",
+        "____ test_x[{}] ____",
+        "suites/a/checks.yaml::it's a name, of a check (1)[{}]",
+    ],
+)
+def test_the_parameters_of_a_check_stay_so_that_its_name_is_its_own(check: str, name: str) -> None:
+    for value in ("eu-central-1", "us-east-2", "12345678", "20261129"):
+        text = check.format(f"{name}={value}")
+        assert Redactor(()).clean(text) == text
+        assert Redactor(()).clean(json.dumps({"check": text})) == json.dumps({"check": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "suites/a/test_a.py::test_x[eu] token=s3cr3tV4lue9876",
+        "suites/a/test_a.py::test_x: Session[id=1, token=s3cr3tV4lue9876]",
+        "suites/a/test_a.py::test_x - latest_x[token=s3cr3tV4lue9876]",
+        "test_x[Bearer s3cr3tV4lue9876s3cr3tV4lue9876]",
+        "test_x[token=eyJhbGciOiJIUzI1NiJ9.s3cr3tV4lue9876.c2ln]",
+        "test_x[url=http://a:s3cr3tV4lue9876@b]",
+    ],
+)
+def test_a_secret_beside_a_check_or_of_a_definite_shape_is_hidden(text: str) -> None:
+    assert "s3cr3tV4lue9876" not in Redactor(()).clean(text)
+
+
+def test_a_known_secret_is_hidden_in_the_parameters_of_a_check() -> None:
+    assert Redactor(["eu-central-1"]).clean("a.py::test_x[key=eu-central-1]") == f"a.py::test_x[key={MARK}]"

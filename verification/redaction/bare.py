@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from verification.redaction.names import name_before
+from verification.redaction.names import is_in_a_check, name_before
 
 MARK = "[redacted]"
 IsSecret = Callable[[str], bool]
@@ -47,7 +47,8 @@ def hide_bare(text: str, is_secret: IsSecret) -> str:
     text = _COOKIE.sub(rf"\1{MARK}", text)
 
     def assigned(found: re.Match[str]) -> str:
-        return f"={MARK}" if is_secret(name_before(found.string, found.start())) else found[0]
+        secret = is_secret(name_before(found.string, found.start()))
+        return f"={MARK}" if secret and not is_in_a_check(found.string, found.start()) else found[0]
 
     def line(found: re.Match[str]) -> str:
         name = name_before(found.string, found.start())

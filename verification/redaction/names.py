@@ -148,3 +148,14 @@ def name_before(text: str, end: int, backwards: re.Pattern[str] = _NAME_BACKWARD
     """Return the name that ends at this position, without hyphens before it; of a very long name the end."""
     found = backwards.match(text[max(0, end - LONGEST_NAME) : end][::-1])
     return found[0][::-1].lstrip("-") if found else ""
+
+
+# suites/a/test_a.py::test_x[…, test_x[… and suites/a/checks.yaml::a name[…, read backwards from a place in the brackets. A name of
+# a field before a bracket is no check: Session[token=…].
+_IN_A_CHECK_BACKWARDS = re.compile(r"[^\[\]\r\n]*+\[(?:\w++::|\w*?_tset(?!\w)|[\w .,'()/-]++::lma?y\.)")
+_LONGEST_CHECK = 256
+
+
+def is_in_a_check(text: str, end: int) -> bool:
+    """Return whether this position is in the brackets of a check's name, whose parameters tell the checks apart."""
+    return _IN_A_CHECK_BACKWARDS.match(text[max(0, end - _LONGEST_CHECK) : end][::-1]) is not None

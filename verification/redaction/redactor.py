@@ -16,6 +16,7 @@ from verification.redaction.names import (
     WORD,
     ends_secret,
     hides_number,
+    is_in_a_check,
     may_be_number,
     name_before,
     says_secret,
@@ -206,6 +207,8 @@ def _hide_number(found: re.Match[str]) -> str:
         name.lower() in _PRIVATE_FIELDS or (found["quote"] != "" and _is_cut(found, name))
     )
     if not hidden and not (is_secret_name(name) and hides_number(name, digits)):
+        return found[0]
+    if found["quote"] == "" and is_in_a_check(found.string, found.start()):
         return found[0]
     return f"{found['quote']}{found['sign']}{found['quote']}{MARK}{found['quote']}"
 
