@@ -34,10 +34,13 @@ VALUES = ("s3cr3tV4lue9876", "0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e", "a/b+c9d8e7
         "['X-Auth-Token', '{}']",
         "(b'api.key', b'{}')",
         "GET /x?auth.token={} twice",
+        "secret_key={} access-key={} privateKey={} signing_key={} APP_KEY={}",
+        "stripe.api.key={} and token.secret={}",
+        "session_id={}, cookie_value={}, auth_code={}, X-Public-Token={}",
     ],
 )
 def test_a_word_that_looks_like_a_token_is_hidden_after_the_name_of_a_secret(text: str, value: str) -> None:
-    text = text.format(value)
+    text = text.format(*[value] * 5)
     cleaned = Redactor(()).clean(text)
     assert value not in cleaned
     assert "other1234" not in cleaned
@@ -78,6 +81,34 @@ def test_the_cookies_of_a_client_are_shown_without_their_values() -> None:
 )
 def test_ordinary_words_after_the_name_of_a_secret_stay(text: str) -> None:
     assert Redactor(()).clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order key=order-000123: status 404",
+        "key=data/2026-11-29/part-0001.parquet is missing",
+        "session=data/2026-11-29/part-0001.parquet, auth=keys/release2.markdown",
+        "redis key=session-count-2026 missing",
+        "i18n key=errors.http404.title missing, row.key=order-000123, Key=order-000123",
+        "partition_key=customer-000123, primary_key=a-000123, PARTITION-KEY=a-000123, partitionKey=a-000123",
+        "cache_key=user-12345678, idempotency_key=abcd-123456, user_cache_key=user-12345678, partitionkey=a-000123",
+        "routing_key=orders.created.v1, feature_key=new-checkout-v2, public_key=a1b2c3d4e5",
+        "auth_host=auth1.example.com, token_endpoint=/oauth2/token, AUTH_HOST2=auth2.example.com",
+        "session_store=redis-cluster-1, session_table=sessions_2026, cookie_domain=app2.example.com",
+        "token_issuer=cognito-idp.eu-central-1.amazonaws.com, tokenIssuer=cognito-idp.eu-central-1.amazonaws.com",
+        "auth_type=oauth2_jwt, token_algorithm=RS256-2048, key_alias=alias/bluegreen1, password_policy=v2-strict",
+        "key: ['order-000123'], partition_key: ['customer-000123'], ['cache_key', 'user-12345678']",
+        "key: order-000123",
+    ],
+)
+def test_values_after_names_that_are_ordinary_without_quotes_stay(text: str) -> None:
+    assert Redactor(()).clean(text) == text
+
+
+def test_private_data_is_hidden_after_such_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verification.redaction.redactor._PRIVATE_FIELDS", {"key"})
+    assert Redactor(()).clean("key=order-000123, a.key=order-000123") == f"key={MARK}, a.key={MARK}"
 
 
 @pytest.mark.parametrize("sign", [":", " ", "-"])

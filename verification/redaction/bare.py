@@ -1,7 +1,8 @@
 """Hides secrets that stand after their name without quotes, in a list, or in the repr of a cookie.
 
 In these places most values are ordinary words. So only a value that looks like a token is hidden: one word of at least eight
-characters with a letter and a digit that is no time and no path of a file.
+characters with a letter and a digit that is no time and no path of a file. Nor is it hidden after a name such as ``key`` alone,
+``cache_key`` or ``auth_host``: a value that cannot be judged well stays readable.
 
 Each pattern takes a time that grows with the length of the text: a value has no character with which another name begins.
 """
@@ -18,7 +19,7 @@ IsSecret = Callable[[str], bool]
 
 _SIGNS = r"[\w.~+/%-]"
 _TOKEN = (
-    rf"(?!\d{{4}}-\d\d-\d\d(?!\d)|\d{{8}}T\d{{4,6}}(?!\d)|(?=[\w.-]*+/)[\w./-]*\.[a-z]{{1,5}}(?!{_SIGNS}))"
+    rf"(?!\d{{4}}-\d\d-\d\d(?!\d)|\d{{8}}T\d{{4,6}}(?!\d)|(?=[\w.-]*+/)[\w./-]*\.[a-z]{{1,8}}(?!{_SIGNS}))"
     rf"(?={_SIGNS}*\d)(?={_SIGNS}*[A-Za-z]){_SIGNS}{{8,}}+=*+"
 )
 _ONLY_A_TOKEN = re.compile(rf"{_TOKEN}\Z", re.ASCII)
@@ -35,6 +36,7 @@ _IN_A_LIST = re.compile(rf"(?<=[\"']){_TOKEN}(?=\\*+[\"'])", re.ASCII)
 _PAIR_IN_A_LIST = re.compile(rf"(?P<head>\[b?[\"'](?P<name>[\w.-]++)[\"'],[ \t]*+b?[\"']){_TOKEN}(?=[\"']\])", re.ASCII)
 # <Cookie session=… for localhost />, as a jar of cookies shows one.
 _COOKIE = re.compile(rf"(<Cookie [^\s=<>]{{1,128}}+=)(?!{re.escape(MARK)})[^<>\r\n]*?(?= for [^\s<>]*+ ?/?>)")
+_DOTTED_BACKWARDS = re.compile(r"[\w.-]*+")
 
 
 def looks_like_a_token(value: str) -> bool:
@@ -47,7 +49,7 @@ def hide_bare(text: str, is_secret: IsSecret) -> str:
     text = _COOKIE.sub(rf"\1{MARK}", text)
 
     def assigned(found: re.Match[str]) -> str:
-        secret = is_secret(name_before(found.string, found.start()))
+        secret = is_secret(_name_before(found))
         return f"={MARK}" if secret and not is_in_a_check(found.string, found.start()) else found[0]
 
     def line(found: re.Match[str]) -> str:
@@ -57,7 +59,7 @@ def hide_bare(text: str, is_secret: IsSecret) -> str:
         return f"{found['head']}{MARK}" if stands and is_secret(name) else found[0]
 
     def listed(found: re.Match[str]) -> str:
-        secret = is_secret(name_before(found.string, found.start()))
+        secret = is_secret(_name_before(found))
         return found["head"] + _IN_A_LIST.sub(MARK, found["body"]) if secret else found[0]
 
     def paired(found: re.Match[str]) -> str:
@@ -66,3 +68,9 @@ def hide_bare(text: str, is_secret: IsSecret) -> str:
     for pattern, hide in ((_ASSIGNED, assigned), (_LINE, line), (_LIST, listed), (_PAIR_IN_A_LIST, paired)):
         text = pattern.sub(hide, text)
     return text
+
+
+def _name_before(found: re.Match[str]) -> str:
+    """Return the name before the value; of the name ``key`` also the words with dots before it, as in ``stripe.api.key``."""
+    name = name_before(found.string, found.start())
+    return name_before(found.string, found.start(), _DOTTED_BACKWARDS) if name.lower() == "key" else name

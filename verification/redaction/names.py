@@ -94,6 +94,41 @@ def says_secret(name: str) -> bool:
     return end in _SECRET_ENDS or (end not in _ORDINARY_ENDS and not _SECRET_ENDINGS.isdisjoint(words[-1:]))
 
 
+# Last words of names whose values without quotes are ordinary: auth_host=auth1.example.com, token_issuer=…, session_store=redis-1.
+_ORDINARY_LAST = frozenset(
+    {
+        *("host", "domain", "url", "uri", "endpoint", "path", "file", "dir", "port", "arn", "region", "zone"),
+        *("issuer", "type", "mode", "kind", "format", "class", "name", "alias", "prefix", "suffix", "label"),
+        *("scope", "audience", "store", "table", "backend", "provider", "service", "algorithm"),
+        *("alg", "status", "version", "policy", "schema"),
+    }
+)
+# Kinds of keys that are the ordinary ones of a row, a cache, a queue or a message: cache_key=user-12345678.
+_ORDINARY_KEYS = frozenset(
+    {
+        *("max", "min", "num", "total", "primary", "foreign", "sort", "partition", "missing", "unknown", "extra"),
+        *("duplicate", "dict", "required", "cache", "idempotency", "routing", "row", "hash", "db", "feature"),
+        *("lookup", "unique", "shard", "range", "index", "record", "object", "file", "message", "dedup"),
+        *("deduplication", "group", "translation", "map", "public", "column", "field"),
+    }
+)
+_KEY_ALONE = re.compile(r"(?:\A|\.)_*+key[\W\d_]*\Z", re.I)
+
+
+def is_ordinary_without_quotes(name: str) -> bool:
+    """Return whether values without quotes after this name, such as ``key`` or ``partition_key``, are ordinary ones.
+
+    They are even if the name is that of a secret beside a value in quotes.
+    """
+    words = [word.lower() for part in _PART.findall(name) for word in WORD.findall(part)]
+    if not words or words[-1] in _ORDINARY_LAST:
+        return True
+    if _KEY_ALONE.search(name):  # stripe.api.key names a secret, row.key does not
+        return f"{'_'.join(words[-2:])}s" not in _SECRET_ENDS
+    last = "".join(words[-2:])
+    return last.endswith("key") and last.removesuffix("key") in _ORDINARY_KEYS
+
+
 def _ends_in_secret(word: str) -> bool:
     """Return whether the word, in lower case, ends with a word for a secret, and is no ordinary word."""
     if _JOINED.fullmatch(word) is None:

@@ -17,6 +17,7 @@ from verification.redaction.names import (
     ends_secret,
     hides_number,
     is_in_a_check,
+    is_ordinary_without_quotes,
     may_be_number,
     name_before,
     says_secret,
@@ -171,6 +172,12 @@ def is_secret_number(name: str) -> bool:
     return name.lower() in _PRIVATE_FIELDS or (is_secret_name(name) and may_be_number(name))
 
 
+def _is_secret_without_quotes(name: str) -> bool:
+    if not _PRIVATE_FIELDS.isdisjoint({name.lower(), name.rpartition(".")[2].lower()}):
+        return True
+    return is_secret_name(name) and not is_ordinary_without_quotes(name)
+
+
 # JSON in a text in JSON in the repr of a request. Any deeper, and a line without a closing quote is read once per pair in it.
 _DEEPEST = 3
 
@@ -315,7 +322,7 @@ class Redactor:
         if named:
             text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
             text = _NUMBER.sub(_hide_number, text)
-            text = bare.hide_bare(text, is_secret_name)
+            text = bare.hide_bare(text, _is_secret_without_quotes)
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
         return text
 
