@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import uuid
+from base64 import urlsafe_b64encode
 
 import httpx
 import pytest
@@ -104,6 +107,59 @@ def test_ordinary_words_after_the_name_of_a_secret_stay(text: str) -> None:
 )
 def test_values_after_names_that_are_ordinary_without_quotes_stay(text: str) -> None:
     assert Redactor(()).clean(text) == text
+
+
+@pytest.mark.parametrize("gate", ["auth", "session", "token", "pass", "client_session", "oauth"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("3-of-4-sessions", "test_login12", "login-works-2nd-time", "401-unauthorized", "run-20261129-blue1"),
+        *(
+            "all-12-checks",
+            "test_oauth2_s256_after_20000000_s",
+            "blue_2026-11-29_rc1",
+            "release-1.12.3",
+            "/oauth2/login",
+        ),
+        *("took-1200ms-of-900ms", "5xx-after-sign_in"),
+    ],
+)
+def test_words_and_numbers_after_the_name_of_a_gate_stay(gate: str, rest: str) -> None:
+    for text in (f"{gate}: {rest}", f"E   {gate}: {rest}\n", f"passed\n{gate}: {rest}\r\nnext", f'"{gate}: {rest}"'):
+        assert Redactor(()).clean(text) == text
+        assert Redactor(()).clean(json.dumps({"reason": text})) == json.dumps({"reason": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Password: correct-horse-42-battery",
+        "client_secret: correct-horse-42-battery",
+        "token: ab12-cd34-ef56-gh78",
+        "session: 12ab-34cd-56ef",
+        "session: run-1234567890-abcdef",
+        "auth: abcdefgh12",
+        "token: test_4eC39HqLyjWDarjtT1zdp7dc",
+        "session: user-S3cretword",
+        "session: abcd-abcdefghijklmnopqrstuvw1",
+    ],
+)
+def test_other_values_in_a_line_are_hidden(text: str) -> None:
+    name, _, _ = text.partition(":")
+    assert Redactor(()).clean(text) == f"{name}: {MARK}"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hardly_a_token_consists_of_words_and_short_numbers(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(1000):
+        bits = dice.randbytes(16)
+        for token in (
+            str(uuid.UUID(bytes=bits, version=4)),
+            f"a1{bits.hex()}",
+            f"a1{urlsafe_b64encode(bits).decode()}",
+        ):
+            assert Redactor(()).clean(f"token: {token}") == f"token: {MARK}"
 
 
 def test_private_data_is_hidden_after_such_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

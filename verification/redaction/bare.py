@@ -26,7 +26,13 @@ _ONLY_A_TOKEN = re.compile(rf"{_TOKEN}\Z", re.ASCII)
 # token=…, --token=… and token=…&a=1; before a bracket stands the name of a function, and before a colon that of a scheme.
 _ASSIGNED = re.compile(rf"(?<=[\w-])={_TOKEN}(?![(\[{{@\\]|:\S)", re.ASCII)
 # Token: … as the whole of a line or of a quoted text; a backslash begins the escaped end of a line.
-_LINE = re.compile(rf"(?P<head>(?<=\w):[ \t]++){_TOKEN}(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
+_LINE = re.compile(rf"(?P<head>(?<=\w):[ \t]++)(?P<value>{_TOKEN})(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
+# After the name of a gate, such as auth or session, stand the name of a check, and words and numbers: 3-of-4-sessions,
+# run-20261129-blue1. Tokens have longer numbers or capitals, but a passphrase may be of words.
+_CHECK = re.compile(r"test_[a-z0-9_]+")
+_PIECE = r"(?:20\d{6}|[a-z]{1,20}\d{0,4}|\d{1,4}(?:st|nd|rd|th|ms|s|xx)?)"
+_WORDS = re.compile(rf"(?=.*[a-z]{{3}})/?{_PIECE}(?:[_./-]{_PIECE})+")
+_PASSPHRASE = re.compile(r"pass(?:word|wd|phrase|code)|pwd|secret", re.I)
 # What may stand before the header's name: the beginning of a line, as JSON writes it as well, or a quote, and a sign of pytest or curl.
 _BEFORE = re.compile(r"(?:\A|[\r\n\"'\\]|\\[nr])[ \t]*(?:[E><*|-][ \t]+)?\Z")
 _LONGEST_BEFORE = 16
@@ -56,7 +62,8 @@ def hide_bare(text: str, is_secret: IsSecret) -> str:
         name = name_before(found.string, found.start())
         begin = found.start() - len(name)
         stands = begin == 0 or _BEFORE.search(found.string[max(0, begin - _LONGEST_BEFORE) : begin])
-        return f"{found['head']}{MARK}" if stands and is_secret(name) else found[0]
+        secret = stands and is_secret(name) and not _is_ordinary(name, found["value"])
+        return f"{found['head']}{MARK}" if secret else found[0]
 
     def listed(found: re.Match[str]) -> str:
         secret = is_secret(_name_before(found))
@@ -74,3 +81,10 @@ def _name_before(found: re.Match[str]) -> str:
     """Return the name before the value; of the name ``key`` also the words with dots before it, as in ``stripe.api.key``."""
     name = name_before(found.string, found.start())
     return name_before(found.string, found.start(), _DOTTED_BACKWARDS) if name.lower() == "key" else name
+
+
+def _is_ordinary(name: str, value: str) -> bool:
+    """Return whether the rest of a line after this name is the name of a check, or words and short numbers."""
+    if _CHECK.fullmatch(value):
+        return True
+    return _WORDS.fullmatch(value) is not None and _PASSPHRASE.search(name) is None
