@@ -12,23 +12,26 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import yaml
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
 from plugins.integrity.python_source import (
-    STAR,
+    LOADED,
+    PYTHON,
     Function,
-    Import,
+    Project,
     PythonSource,
     asserts,
     attributes_in,
     defined_in,
+    is_file_of_checks,
     names_in,
     parameters,
     read,
+    texts_in,
 )
 from plugins.stages import CONTRACT_FOLDER, files_below, files_of_checks
 from verification.declarative.check_schema import SCHEMA_FILE
@@ -56,11 +59,6 @@ WRAPPER = re.compile(
     r"(functools|typing|mock|unittest\.mock)\.|(cache|lru_cache|wraps|staticmethod|classmethod|patch|no_type_check)\b"
 )
 OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.(setter|getter|deleter)$")
-PYTHON = ".py"
-FRAMEWORK = ("deployment", "infrastructure", "plugins", "scripts", "verification")
-"""The framework's packages, which import no file of a project by its name."""
-LOADED = ("conftest.py", "__init__.py", "__main__.py")
-"""Files that Python or pytest loads without an import of their name."""
 CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
 LIST = ""
 """Stands for a list where a mapping has a key."""
@@ -79,63 +77,6 @@ class Forgotten:
         return f"{self.what} is never collected; {self.meant} was probably meant"
 
 
-@dataclass(frozen=True)
-class _Project:
-    """The Python files of the gates, and those in the project's folder itself, such as its conftest."""
-
-    root: Path
-    sources: Sequence[PythonSource]
-    beside: Sequence[PythonSource]
-
-    @cached_property
-    def fixtures(self) -> frozenset[str]:
-        """The names of all fixtures."""
-        return framework_fixtures().union(*(one.fixtures for one in (*self.beside, *self.sources)))
-
-    @cached_property
-    def running(self) -> list[PythonSource]:
-        """The files whose code runs: checks, conftests, the files of the project's folder, and the files that these import."""
-        begin = [one for one in self.sources if _is_file_of_checks(one.path) or one.path.name in LOADED]
-        found, left = [], [*self.beside, *begin]
-        rest = [one for one in self.sources if one not in begin]
-        while left:
-            source = left.pop()
-            found.append(source)
-            more = [one for one in rest if source.may_run(one.path)]
-            rest = [one for one in rest if one not in more]
-            left += [*more, *self._packages(source, {one.path for one in (*self.sources, *found, *left)})]
-        return found
-
-    def _packages(self, source: PythonSource, known: Collection[Path]) -> list[PythonSource]:
-        """Return the files of other packages of the project that this file imports."""
-        names = {one.module for one in source.imports} - {""}
-        places = [self.root.joinpath(*name.split(".")) for name in names if name.split(".")[0] not in FRAMEWORK]
-        paths = {path for one in places for path in (one.with_suffix(PYTHON), one / "__init__.py")}
-        return [read(path) for path in sorted(paths - set(known)) if path.is_file()]
-
-    def importers(self, source: PythonSource) -> Iterator[tuple[PythonSource, Import]]:
-        """Yield the other running files that import this one."""
-        for other in self.running:
-            if other is not source:
-                yield from ((other, one) for one in other.imports_of(source.path))
-
-    def uses(self, source: PythonSource, name: str, seen: frozenset[tuple[Path, str]] = frozenset()) -> bool:
-        """Return whether another file collects or uses this function or class of ``source``."""
-        seen |= {(source.path, name)}
-        for other, one in self.importers(source):
-            if one.names is None:
-                if name in other.attributes:
-                    return True
-                continue
-            for new in [new if old == name else name for old, new in one.names if old in (STAR, name)]:
-                collected = _is_file_of_checks(other.path) and new.startswith((CHECK_PREFIX, GROUP_PREFIX))
-                if collected or new in other.loaded:
-                    return True
-                if (other.path, new) not in seen and self.uses(other, new, seen):
-                    return True
-        return False
-
-
 def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> list[Forgotten]:
     """Return the forgotten checks. In a run that is not whole, only those of the files with collected checks.
 
@@ -143,11 +84,11 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
     """
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in files_below(suites) if path.suffix == PYTHON and _counts(path, suites)]
-    project = _Project(suites.parent, sources, [read(path) for path in sorted(suites.parent.glob(f"*{PYTHON}"))])
+    project = Project(suites.parent, sources, [read(path) for path in sorted(suites.parent.glob(f"*{PYTHON}"))])
     found: list[Forgotten] = []
     for source in sources:
         file = source.path.relative_to(suites.parent).as_posix()
-        if not _is_file_of_checks(source.path):
+        if not is_file_of_checks(source.path):
             if (whole or file in files) and _holds_forgotten(source, project):
                 found.append(Forgotten(file, _meant_file(source.path)))
         elif whole or file in files:
@@ -164,6 +105,10 @@ def framework_fixtures() -> frozenset[str]:
     return PYTEST_FIXTURES.union(*(read(one).fixtures for one in FIXTURES_FILES))
 
 
+def _fixtures(project: Project) -> frozenset[str]:
+    return framework_fixtures() | project.fixtures
+
+
 def _counts(path: Path, suites: Path) -> bool:
     """Return whether this file can belong to a gate."""
     parts = path.relative_to(suites).parts
@@ -173,11 +118,7 @@ def _counts(path: Path, suites: Path) -> bool:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _is_file_of_checks(path: Path) -> bool:
-    return path.name.startswith("test_") and path.suffix == PYTHON and path.is_file()
-
-
-def _holds_forgotten(source: PythonSource, project: _Project) -> bool:
+def _holds_forgotten(source: PythonSource, project: Project) -> bool:
     """Return whether a Python file that pytest does not collect holds checks that no other file collects or uses."""
     path = source.path
     if not path.is_file():
@@ -203,16 +144,14 @@ def _is_check(node: Function | ast.ClassDef, source: PythonSource, prefix: str) 
     return node.name.startswith(prefix) and not _makes_something_else(node, source)
 
 
-def _asserts_for_nobody(
-    source: PythonSource, body: Sequence[ast.stmt], project: _Project, method: bool = False
-) -> bool:
+def _asserts_for_nobody(source: PythonSource, body: Sequence[ast.stmt], project: Project, method: bool = False) -> bool:
     """Return whether a file that no other file imports has a function that asserts and that nothing calls."""
     for node in _definitions(body):
         if isinstance(node, ast.ClassDef):
             found = _asserts_for_nobody(source, node.body, project, method=True)
         else:
             helper = node.name.startswith("_") or SETUP.match(node.name) or node.decorator_list
-            asserting = not helper and asserts(node) and parameters(node) <= project.fixtures
+            asserting = not helper and asserts(node) and parameters(node) <= _fixtures(project)
             found = _is_forgotten(node, source, project, method) or (
                 asserting and not _used_beside(node, source, method)
             )
@@ -346,9 +285,7 @@ def _lists_checks(text: str) -> bool:
 # -- functions and classes ---------------------------------------------------------------------------------------------
 
 
-def _in_file(
-    source: PythonSource, file: str, project: _Project, nodeids: Collection[str] | None
-) -> Iterator[Forgotten]:
+def _in_file(source: PythonSource, file: str, project: Project, nodeids: Collection[str] | None) -> Iterator[Forgotten]:
     """Yield the forgotten checks of a collected file; without ``nodeids``, it is not known which classes were collected."""
     for node in _definitions(source.tree.body if source.tree is not None else ()):
         if isinstance(node, ast.ClassDef):
@@ -360,7 +297,7 @@ def _in_file(
 
 
 def _in_class(
-    node: ast.ClassDef, source: PythonSource, place: str, project: _Project, nodeids: Collection[str] | None
+    node: ast.ClassDef, source: PythonSource, place: str, project: Project, nodeids: Collection[str] | None
 ) -> Iterator[Forgotten]:
     """Yield a class whose name is no check's, or the forgotten checks in it; ``place`` is its node id."""
     if not is_group(node):
@@ -417,7 +354,34 @@ def _used_beside(node: Function | ast.ClassDef, source: PythonSource, method: bo
     return method and source.attributes[node.name] > attributes_in(within)[node.name]
 
 
-def _is_forgotten(node: Function, source: PythonSource, project: _Project, method: bool = False) -> bool:
+def _is_forgotten(node: Function, source: PythonSource, project: Project, method: bool = False) -> bool:
+    """Return whether this function was meant as a check, and no other file and no text reaches it."""
+    return _looks_forgotten(node, source, project, method) and not _is_reached(node, source, project, method)
+
+
+def _is_reached(node: Function, source: PythonSource, project: Project, method: bool) -> bool:
+    """Return whether a file that works with this one uses a function: as ``suite.check_x``, or by its name in a text.
+
+    A name that is nearly ``test`` must be written out: ``getattr(self, name)`` alone does not excuse it.
+    """
+    name, company = node.name, project.company(source)
+    given = framework_fixtures() - {"request"}
+    if any(attribute == name and base not in given for one in company for base, attribute in one.foreign_attributes):
+        return True
+    lookups = [one.lookups for one in (source, *company)]
+    computed = any(one.is_computed(given) for one in lookups)
+    if any(one.names(name, computed) for one in lookups):
+        return True
+    texts = source.texts[name] - texts_in(ast.walk(node))[name]
+    if computed and (texts > 0 or any(one.texts[name] for one in company if one.lookups.is_computed(given))):
+        return True
+    word = _first_word(name)
+    plain = word in WORDS or not _near(word, CHECK_PREFIX)
+    classes = frozenset(one.name for one in source.definitions if isinstance(one, ast.ClassDef))
+    return plain and (source.lookups.takes_all(method, classes) or any(one.lookups.lists(given) for one in company))
+
+
+def _looks_forgotten(node: Function, source: PythonSource, project: Project, method: bool) -> bool:
     """Return whether this function was meant as a check: by its name, its marks, or its arguments and body."""
     if node.name.startswith(CHECK_PREFIX) or SETUP.match(node.name) or _makes_something_else(node, source):
         return False
@@ -434,7 +398,7 @@ def _is_forgotten(node: Function, source: PythonSource, project: _Project, metho
     if any(not WRAPPER.match(kind) for kind in kinds):
         return False  # a decorator of another library may register the function, as ``@app.route("/")`` does
     needs = parameters(node)
-    looks_like_one = needs <= project.fixtures and asserts(node)
+    looks_like_one = needs <= _fixtures(project) and asserts(node)
     if word in WORDS or node.name.startswith("_"):
         return looks_like_one and (word in WORDS or _near(word, CHECK_PREFIX))
     return looks_like_one and bool(needs)
