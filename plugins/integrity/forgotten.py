@@ -7,7 +7,6 @@ fixtures and hooks. Only code counts: a word of a text, as in ``"/login"``, uses
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ from plugins.integrity.python_source import (
     texts_in,
 )
 from plugins.stages import CONTRACT_FOLDER, files_below, files_of_checks
-from verification.declarative.check_schema import SCHEMA_FILE
 from verification.declarative.checks import SUFFIXES
 from verification.declarative.source import DEEPEST, LARGEST
 
@@ -62,7 +60,10 @@ OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.
 CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
 LIST = ""
 """Stands for a list where a mapping has a key."""
-DOCUMENTS = (".md", ".rst", ".html")
+DOCUMENTS = (".md", ".rst", ".html", ".txt")
+"""Files in which an example of a check may stand; ``x.yaml.txt`` is a file of checks with another ending."""
+REQUESTS = ("request", "steps", "expect")
+"""Keys that an entry of another list does not have; ``name`` has one in an answer of /health, too."""
 NEAR_FILES = ("test", "tests", "check", "checks", "spec")
 
 
@@ -94,7 +95,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
         elif whole or file in files:
             found += _in_file(source, file, project, nodeids if whole else None)
     if whole:
-        found += _other_files(suites, sources)
+        found += _other_files(suites, project)
         found += _beside_the_contract(suites)
     return found
 
@@ -177,7 +178,7 @@ def _meant_file(path: Path) -> str:
     return f"test_{name}{PYTHON}"
 
 
-def _other_files(suites: Path, sources: Sequence[PythonSource]) -> Iterator[Forgotten]:
+def _other_files(suites: Path, project: Project) -> Iterator[Forgotten]:
     """Yield the files whose ending keeps them from being read as Python or YAML."""
     for path in files_below(suites):
         if not _counts(path, suites) or path.name.startswith(".") or path.suffix in (PYTHON, ".pyc"):
@@ -186,17 +187,31 @@ def _other_files(suites: Path, sources: Sequence[PythonSource]) -> Iterator[Forg
         # A file beside the one that was meant is a copy, as editors leave them.
         if meant is None or meant == path.name or (path.parent / meant).exists():
             continue
-        if not _is_read(path, suites, sources):
+        if not (_is_read(path, suites, project) or (_is_data(path, meant) and _is_listed(path, suites, project))):
             yield Forgotten(path.relative_to(suites.parent).as_posix(), meant)
 
 
-def _is_read(path: Path, suites: Path, sources: Sequence[PythonSource]) -> bool:
+def _is_read(path: Path, suites: Path, project: Project) -> bool:
     """Return whether a check reads this file: by its name, its ending or a pattern in Python, or as ``file`` in YAML."""
-    named = frozenset[str]().union(*(one.named_files for one in sources))
+    named = frozenset[str]().union(*(one.named_files for one in (*project.sources, *project.running)))
     if path.suffix in named or any(fnmatch(path.name, one) for one in named):
         return True
     key = re.compile(rf"""\bfile["']?[ ]*:[ ]*["']?([^\s"']*/)?{re.escape(path.name)}""")
     return any(key.search(_beginning(one)) for one in files_of_checks(suites))
+
+
+def _is_data(path: Path, meant: str) -> bool:
+    """Return whether a file with this name may be data: its ending is no misspelt ``.py`` or ``.yaml``."""
+    return not meant.endswith(PYTHON) and not any(ending.lower() in SUFFIXES for ending in path.suffixes)
+
+
+def _is_listed(path: Path, suites: Path, project: Project) -> bool:
+    """Return whether code that runs lists a folder of this file: one that it names, or one in which it lies."""
+    folders = {path.parent.name, *path.relative_to(suites).parts[1:-1]}
+    above = set(path.parents) - {suites, *suites.parents}
+    return any(
+        one.lists_folders and (one.path.parent in above or folders & one.named_folders) for one in project.running
+    )
 
 
 def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
@@ -215,15 +230,10 @@ def _meant_ending(path: Path) -> str | None:
         return None
     if path.suffix.lower() in SUFFIXES:
         return path.stem + path.suffix.lower()
-    if endings and endings[-1] not in DOCUMENTS and _holds_a_list_of_checks(path):
-        kept = [ending for ending in endings if ending in SUFFIXES]
+    kept = [ending for ending in endings if ending in SUFFIXES]
+    if endings and (kept or endings[-1] not in DOCUMENTS) and _holds_a_list_of_checks(path):
         return f"{stem}{kept[0] if kept else SUFFIXES[0]}"
     return None
-
-
-@cache
-def _keys_of_a_check() -> frozenset[str]:
-    return frozenset(json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["check"]["properties"])
 
 
 def _holds_a_list_of_checks(path: Path) -> bool:
@@ -244,21 +254,18 @@ def _beginning(path: Path) -> str:
 
 
 def _lists_checks(text: str) -> bool:
-    """Return whether the item of a list below the key ``checks`` of this text has the keys of a check.
+    """Return whether an item of the list below the key ``checks`` of this text has a request, steps or an expectation.
 
     The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
     """
     path: list[str | None] = []  # the key of each mapping around the event; None before a key
-    keys: set[str] = set()
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             match event:
                 case yaml.ScalarEvent(value=value) if path and path[-1] is None:
                     path[-1] = value
-                    if path[:-1] == ["checks", LIST]:
-                        keys.add(value)
-                        if value in ("request", "steps", "expect"):
-                            return True
+                    if path[:-1] == ["checks", LIST] and value in REQUESTS:
+                        return True
                     continue
                 case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                     path.append(None if isinstance(event, yaml.MappingStartEvent) else LIST)
@@ -267,10 +274,6 @@ def _lists_checks(text: str) -> bool:
                     continue
                 case yaml.CollectionEndEvent():
                     path.pop()
-                    if path == ["checks", LIST] and keys:
-                        return (
-                            keys <= _keys_of_a_check()
-                        )  # else it is another list, such as the parts of an answer of /health
                 case yaml.NodeEvent():
                     pass
                 case _:
@@ -279,7 +282,7 @@ def _lists_checks(text: str) -> bool:
                 path[-1] = None  # a value is complete
     except yaml.YAMLError:
         pass
-    return bool(keys) and keys <= _keys_of_a_check()
+    return False
 
 
 # -- functions and classes ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ _IMPORTERS = frozenset({"__import__", "import_module", "importorskip"})
 _BY_NAME = frozenset({"getattr", "methodcaller", "attrgetter", "__getattribute__"})
 _LISTS = frozenset({"dir", "getmembers", "globals", "vars"})
 _LOOKUPS = _BY_NAME | _LISTS | {"locals"}
+_FOLDER_LISTS = frozenset({"iterdir", "listdir", "glob", "iglob", "rglob", "walk", "scandir"})
 _SELF = frozenset({"self", "cls", "instance", "__class__"})
 _MODULE = frozenset({"module", "modules", "globals"})
 _SHORTEST = 3
@@ -129,6 +130,17 @@ class PythonSource:
         """The names of the files that its texts name, without their folders."""
         texts = (node.value for node in ast.walk(self.tree or ast.Module([], [])) if isinstance(node, ast.Constant))
         return frozenset(PurePath(one).name for one in texts if isinstance(one, str) and len(one) < 200 and "." in one)
+
+    @cached_property
+    def named_folders(self) -> frozenset[str]:
+        """All parts of the paths that its texts may name."""
+        return frozenset(part for one in self.texts if len(one) < 200 for part in PurePath(one).parts)
+
+    @cached_property
+    def lists_folders(self) -> bool:
+        """Whether the file reads the names of the files of a folder."""
+        nodes = ast.walk(self.tree or ast.Module([], []))
+        return any(isinstance(node, ast.Call) and last_name(node.func) in _FOLDER_LISTS for node in nodes)
 
     @cached_property
     def imports_by_value(self) -> bool:

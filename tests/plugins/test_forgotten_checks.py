@@ -28,8 +28,8 @@ FILES = {
     "test_x.py.txt": (CHECK, "test_x.py"),
     "x.YAML": ("checks: []\n", "x.yaml"),
     "x.Yml": ("checks: []\n", "x.yml"),
-    "x.yaml.txt": ("# one\nchecks:\n  - name: a\n", "x.yaml"),
-    "x.ymal": ("checks:\n  - name: a\n", "x.yaml"),
+    "x.yaml.txt": ("# one\nchecks:\n  - name: a\n    steps: []\n", "x.yaml"),
+    "x.ymal": ("checks:\n  - name: a\n    expect: 200\n", "x.yaml"),
     "conftest.py": (CHECK, "test_privacy.py"),
     "check_broken.py": ("def test_x(:\n", "test_broken.py"),
     "privacy.py": (CHECK, "test_privacy.py"),
@@ -260,17 +260,24 @@ def test_file_behind_a_link_to_a_folder(tmp_path: Path) -> None:
 ENTRY = "  - name: a\n    request: GET /health\n    expect: {status: 200}\n"
 LISTS = {
     "orders.json": ('{"checks": [{"name": "a", "request": "GET /health"}]}', "orders.yaml"),
-    "tabs.json": ('{\n\t"description": "all",\n\t"checks": [\n\t\t{"name": "a"}\n\t]\n}', "tabs.yaml"),
-    "orders.txt": ("checks:  # all\n" + ENTRY, "orders.yaml"),
+    "tabs.json": (
+        '{\n\t"description": "all",\n\t"checks": [\n\t\t{"name": "a", "request": "GET /"}\n\t]\n}',
+        "tabs.yaml",
+    ),
+    "orders.text": ("checks:  # all\n" + ENTRY, "orders.yaml"),
     "orders.yml.off": ("description: all\nchecks:\n" + ENTRY, "orders.yml"),
     "orders.yaml.disabled": ('# all\n"checks": # these\n\n' + ENTRY, "orders.yaml"),
     "orders.yam": ("\ufeffchecks: [{name: a, steps: []}]", "orders.yaml"),
     "wrong_end.yam": ("checks:\n" + ENTRY + "  - name: {{\n\t- a", "wrong_end.yaml"),
-    "large.txt": ("checks:\n" + ENTRY + "# more\n" * 300_000, "large.yaml"),
-    "latin.txt": ("checks:\n" + ENTRY, "latin.yaml"),
+    "large.text": ("checks:\n" + ENTRY + "# more\n" * 300_000, "large.yaml"),
+    "latin.text": ("checks:\n" + ENTRY, "latin.yaml"),
 }
 OTHER_LISTS = {
     "health.json": '{"status": "UP", "checks": [{"name": "database", "status": "UP"}]}',
+    "names.json": '{"checks": [{"name": "database"}, {"name": "redis"}]}',
+    "severity.json": '{"checks": [{"name": "database", "severity": "required", "description": "all"}]}',
+    "example.txt": "checks:\n" + ENTRY,
+    "example.md": "checks:\n" + ENTRY,
     "notes.txt": "checks:\n  - the database\n  - the queue\n",
     "within.json": '{"answer": {"checks": [{"name": "a", "request": "GET /"}]}}',
     "map.txt": "checks:\n  name: a\n",
@@ -316,17 +323,62 @@ def test_data_that_a_check_reads(tmp_path: Path, reader: str) -> None:
     assert found(tmp_path, {**files, reader: READERS[reader]}) == []
 
 
+LISTERS = {
+    "test_orders.py": "for f in (Path(__file__).parent / 'data').iterdir(): json.loads(f.read_text())\n",
+    "../auth/test_walk.py": "for folder, _, files in os.walk('suites/privacy/data'): print(files)\n",
+    "conftest.py": "FILES = sorted(Path(__file__).parent.rglob('*'))\n",
+    "data/__init__.py": "import os\nFILES = os.listdir(os.path.dirname(__file__))\n",
+    "deeper/test_up.py": "FILES = [one for one in os.scandir('../data')]\n",
+}
+
+
+@pytest.mark.parametrize("lister", LISTERS)
+def test_data_whose_folder_a_check_lists(tmp_path: Path, lister: str) -> None:
+    data = {"data/orders.json": LISTS["orders.json"][0]}
+    assert found(tmp_path, {**data, lister: LISTERS[lister]}) == []
+
+
+@pytest.mark.parametrize(
+    "source", [*(text.replace("data", "rows") for text in list(LISTERS.values())[:2]), "FOLDER = 'data'\n"]
+)
+def test_data_whose_folder_no_code_lists(tmp_path: Path, source: str) -> None:
+    files = {"data/orders.json": LISTS["orders.json"][0], "../auth/test_rows.py": source, "../auth/rows/a.csv": ""}
+    [text] = found(tmp_path, files)
+    assert text.startswith("suites/privacy/data/orders.json")
+
+
+@pytest.mark.parametrize("name", ["x.YAML", "x.yaml.off", "test_x.py.txt"])
+def test_misspelt_file_in_a_folder_that_a_check_lists(tmp_path: Path, name: str) -> None:
+    files = {f"data/{name}": "checks:\n" + ENTRY, "test_orders.py": LISTERS["test_orders.py"]}
+    assert len(found(tmp_path, files)) == 1
+
+
+@pytest.mark.parametrize("reading", ["'orders.json'", "'*.json'"])
+def test_data_that_a_helper_outside_the_gates_reads(tmp_path: Path, reading: str) -> None:
+    helper = f"from pathlib import Path\ndef rows(): return [*Path('suites/privacy/data').glob({reading})]\n"
+    named = helper.replace(".glob", ".joinpath").replace("suites/privacy/data", ".")
+    check = "from helpers.data import rows\ndef test_it(client): assert client.get(rows())\n"
+    files = {"data/orders.json": LISTS["orders.json"][0], "test_uses.py": check}
+    assert found(tmp_path / "listed", {**files, "../../helpers/data.py": helper}) == []
+    assert found(tmp_path / "named", {**files, "../../helpers/data.py": named}) == []
+    unused = {**files, "test_uses.py": "", "../../helpers/data.py": named}
+    assert len(found(tmp_path / "unused", unused)) == 1
+
+
 def test_text_in_another_encoding(tmp_path: Path) -> None:
     gate = tmp_path / "suites" / "privacy"
     gate.mkdir(parents=True)
-    (gate / "latin.txt").write_bytes(b"# caf\xe9\nchecks:\n" + ENTRY.encode())
+    (gate / "latin.text").write_bytes(b"# caf\xe9\nchecks:\n" + ENTRY.encode())
     os.mkfifo(gate / "pipe.txt")
     (gate / "link.txt").symlink_to("pipe.txt")
-    assert found(tmp_path, {}) == ["suites/privacy/latin.txt is never collected; latin.yaml was probably meant"]
+    assert found(tmp_path, {}) == ["suites/privacy/latin.text is never collected; latin.yaml was probably meant"]
 
 
 def test_checks_beside_the_contract(tmp_path: Path) -> None:
-    files = {"../contract/more.yaml": "# one\nchecks:\n  - name: a\n", "../contract/api.yaml": "openapi: 3.1.0\n"}
+    files = {
+        "../contract/more.yaml": "# one\nchecks:\n  - name: a\n    steps: []\n",
+        "../contract/api.yaml": "openapi: 3.1.0\n",
+    }
     [text] = found(tmp_path, files)
     assert text == "suites/contract/more.yaml is never collected; suites/GATE/more.yaml was probably meant"
 
