@@ -44,7 +44,10 @@ def load(path: Path) -> Sequence[Entry]:
     try:
         document = read_toml(path)
     except OSError as error:
-        raise SettingsError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}",
+            hint="The checklist stands beside deployment.toml; copy the framework's checklist.toml there.",
+        ) from None
     except ValueError as error:
         raise SettingsError(f"{path.name} is not TOML: {error}") from None
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))

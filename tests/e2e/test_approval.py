@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import CHECKOUT
 from tests.e2e import killing
 from tests.e2e.kill_switch import SETTINGS
 from tests.e2e.killing import NEW, OLD
@@ -27,6 +29,8 @@ lease_ttl = 20
 @pytest.fixture
 def settings(fast_settings: Path, tmp_path: Path) -> Callable[[str, str], Path]:
     """Return a function that writes settings with these lines for the environment ``quick`` and these access lists."""
+
+    shutil.copy(CHECKOUT.checklist_file, tmp_path)
 
     def make(deployment: str, access: str = "") -> Path:
         path = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}.toml"
