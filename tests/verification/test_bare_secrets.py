@@ -167,6 +167,18 @@ def test_private_data_is_hidden_after_such_a_name(monkeypatch: pytest.MonkeyPatc
     assert Redactor(()).clean("key=order-000123, a.key=order-000123") == f"key={MARK}, a.key={MARK}"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["patient_name: anna-smith-1984", "E   patient_name: test_anna1", "test_book[patient_name=anna-smith-1984]"],
+    ids=["words", "as a check's name", "a parameter of a check"],
+)
+def test_private_data_that_looks_like_words_is_hidden(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verification.redaction.redactor._PRIVATE_FIELDS", {"patient_name"})
+    cleaned = Redactor(()).clean(text)
+    assert MARK in cleaned
+    assert "anna" not in cleaned
+
+
 @pytest.mark.parametrize("sign", [":", " ", "-"])
 @pytest.mark.parametrize("upper", [False, True])
 def test_a_known_secret_is_hidden_in_hex_with_signs_between_its_bytes(sign: str, upper: bool) -> None:

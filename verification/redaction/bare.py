@@ -50,19 +50,23 @@ def looks_like_a_token(value: str) -> bool:
     return _ONLY_A_TOKEN.match(value) is not None
 
 
-def hide_bare(text: str, is_secret: IsSecret) -> str:
-    """Return the text with each value that looks like a token hidden after a name for which ``is_secret`` returns True."""
+def hide_bare(text: str, is_secret: IsSecret, is_private: IsSecret) -> str:
+    """Return the text with each value that looks like a token hidden after a name for which ``is_secret`` returns True.
+
+    After a name for which ``is_private`` returns True as well, words and the parameters of checks are hidden, too.
+    """
     text = _COOKIE.sub(rf"\1{MARK}", text)
 
     def assigned(found: re.Match[str]) -> str:
-        secret = is_secret(_name_before(found))
-        return f"={MARK}" if secret and not is_in_a_check(found.string, found.start()) else found[0]
+        name = _name_before(found)
+        kept = is_in_a_check(found.string, found.start()) and not is_private(name)
+        return f"={MARK}" if is_secret(name) and not kept else found[0]
 
     def line(found: re.Match[str]) -> str:
         name = name_before(found.string, found.start())
         begin = found.start() - len(name)
         stands = begin == 0 or _BEFORE.search(found.string[max(0, begin - _LONGEST_BEFORE) : begin])
-        secret = stands and is_secret(name) and not _is_ordinary(name, found["value"])
+        secret = stands and is_secret(name) and (is_private(name) or not _is_ordinary(name, found["value"]))
         return f"{found['head']}{MARK}" if secret else found[0]
 
     def listed(found: re.Match[str]) -> str:

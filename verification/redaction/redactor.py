@@ -172,10 +172,12 @@ def is_secret_number(name: str) -> bool:
     return name.lower() in _PRIVATE_FIELDS or (is_secret_name(name) and may_be_number(name))
 
 
+def _is_private(name: str) -> bool:
+    return not _PRIVATE_FIELDS.isdisjoint({name.lower(), name.rpartition(".")[2].lower()})
+
+
 def _is_secret_without_quotes(name: str) -> bool:
-    if not _PRIVATE_FIELDS.isdisjoint({name.lower(), name.rpartition(".")[2].lower()}):
-        return True
-    return is_secret_name(name) and not is_ordinary_without_quotes(name)
+    return _is_private(name) or (is_secret_name(name) and not is_ordinary_without_quotes(name))
 
 
 # JSON in a text in JSON in the repr of a request. Any deeper, and a line without a closing quote is read once per pair in it.
@@ -215,7 +217,7 @@ def _hide_number(found: re.Match[str]) -> str:
     )
     if not hidden and not (is_secret_name(name) and hides_number(name, digits)):
         return found[0]
-    if found["quote"] == "" and is_in_a_check(found.string, found.start()):
+    if found["quote"] == "" and not _is_private(name) and is_in_a_check(found.string, found.start()):
         return found[0]
     return f"{found['quote']}{found['sign']}{found['quote']}{MARK}{found['quote']}"
 
@@ -322,7 +324,7 @@ class Redactor:
         if named:
             text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
             text = _NUMBER.sub(_hide_number, text)
-            text = bare.hide_bare(text, _is_secret_without_quotes)
+            text = bare.hide_bare(text, _is_secret_without_quotes, _is_private)
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
         return text
 
