@@ -210,7 +210,9 @@ def test_a_plugin_switched_off(project: Project, off: str) -> None:
     "source",
     [
         hook("pytest_sessionfinish(session)", "yield\nsession.exitstatus = 0", "wrapper=True, tryfirst=True"),
-        hook("pytest_sessionfinish(session)", "session.exitstatus = 0", "trylast=True"),
+        pytest.param(
+            hook("pytest_sessionfinish(session)", "session.exitstatus = 0", "trylast=True"), marks=pytest.mark.soak
+        ),
         hook("pytest_unconfigure(config)", "import sys\nsys.exitstatus = 0"),
     ],
     ids=["a wrapper", "the last", "the very last"],
@@ -227,7 +229,7 @@ def test_exit_code(project: Project, source: str) -> None:
     "source",
     [
         "@pytest.fixture\ndef base_url(live): return live.url",
-        "@pytest.fixture\ndef client(live_client): return live_client",
+        pytest.param("@pytest.fixture\ndef client(live_client): return live_client", marks=pytest.mark.soak),
         "@pytest.fixture\ndef client():\n    import httpx\n    return httpx.Client(base_url={live!r})",
     ],
     ids=["another address", "another client", "a client of its own"],
@@ -288,7 +290,7 @@ def test_invalid_samples_declaration_is_refused(project: Project, declared: str)
     assert "test_five declares its samples by" in run.report["reason"], run.report["reason"]
 
 
-@pytest.mark.parametrize("gate", ["health", "live"])
+@pytest.mark.parametrize("gate", [pytest.param("health", marks=pytest.mark.soak), "live"])
 def test_a_check_that_ends_the_process(project: Project, gate: str) -> None:
     """Without a report the exit code is not 0; `recover` handles the rest."""
     project.add(gate, "import os\ndef test_bad(client): os._exit(0)")

@@ -216,9 +216,13 @@ SyntaxError: expected ':'
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("def test_it(client)\n    pass\n", SYNTAX),
+        pytest.param("def test_it(client)\n    pass\n", SYNTAX, marks=pytest.mark.soak),
         ("import reqests\n", "cannot be collected\nsuites/notes/test_it.py:1: in <module>\nModuleNotFoundError: "),
-        ("def tets_it(client): assert client\n", "test_it.py::tets_it is never collected; test_it was probably"),
+        pytest.param(
+            "def tets_it(client): assert client\n",
+            "test_it.py::tets_it is never collected; test_it was probably",
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=["syntax", "import", "function"],
 )  # fmt: skip

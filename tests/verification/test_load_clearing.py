@@ -100,7 +100,10 @@ def loaded(
     return run_load(plan, log=tmp_path / "load.log")
 
 
-@pytest.mark.parametrize(("left", "delete_s"), [(200, 0.3), pytest.param(60, 0.9, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("left", "delete_s"),
+    [(60, 0.3), *(pytest.param(*case, marks=pytest.mark.soak) for case in ((200, 0.3), (60, 0.9)))],
+)
 def test_slow_deletes_leave_nothing(notes: Notes, tmp_path: Path, left: int, delete_s: float) -> None:
     notes.fail["DELETE /notes/{}"] = left
     notes.slow["DELETE /notes/{}"] = delete_s
