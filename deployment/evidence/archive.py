@@ -92,9 +92,8 @@ def close(
     ``page`` renders report.html from the data. Raises JournalUnwritable or OSError if the report cannot be written.
     """
     signer = _signer(journal, archive)
-    named = {} if signer is None else {"signed_by": signer.checker.fingerprint}
     for kind, data in closing:
-        journal.append(kind, **data, **(named if kind == "closed" else {}))
+        journal.append(kind, **(_naming(signer, data) if kind == "closed" else data))
     built = report.build(journal.records())
     _write_page(journal, folder, page, say)
     _write_junit(journal, folder, say)
@@ -104,6 +103,12 @@ def close(
     (folder / details.DETAILS_FILE).unlink(missing_ok=True)
     _archive(journal, folder, archive, signer, say)
     return built
+
+
+def _naming(signer: Signer | None, closed: dict[str, Any]) -> dict[str, Any]:
+    """Return the line ``closed`` with the key that signs now; a line that is closed again can name another one."""
+    unnamed = {name: value for name, value in closed.items() if name != "signed_by"}
+    return unnamed if signer is None else {**unnamed, "signed_by": signer.checker.fingerprint}
 
 
 def _write_page(journal: Journal, folder: Path, page: Page | None, say: Callable[[str], None]) -> None:

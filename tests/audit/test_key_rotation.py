@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -12,13 +13,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from deployment.errors import NoKey
 from deployment.evidence import keys
+from deployment.evidence.archive import EvidenceWriter
 from deployment.evidence.attestation import Checker, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
-from deployment.evidence.journal import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE, Journal, last_data
 from deployment.settings import load
 from infrastructure.estate import earlier_public_key_files
 from tests.audit.evidence import Estate, Run, make_run, private_pem
 from tests.checkout import SETTINGS_FILE
+from tests.deployment.fakes import FakeClock
 from verification.redaction.redactor import LearningRedactor
 
 
@@ -46,6 +49,17 @@ def test_a_run_names_its_key_as_openssl_does(run: Run, tmp_path: Path) -> None:
 
 def test_an_unsigned_run_names_no_key(tmp_path: Path) -> None:
     assert "signed_by" not in make_run(tmp_path, Estate(pem="none")).lines[-1]
+
+
+@pytest.mark.parametrize("later", ["the same", "another", "none"])
+def test_a_run_that_recover_closes_again_names_the_key_that_signs_now(run: Run, tmp_path: Path, later: str) -> None:
+    """`recover` repeats the line ``closed`` of a run that halted, for instance if the way back is still shut."""
+    pem = {"the same": run.estate.pem, "another": private_pem(), "none": "none"}[later]
+    archive = dataclasses.replace(run.estate, pem=pem).archive
+    journal = Journal(run.folder / JOURNAL_FILE, "another", FakeClock())
+    EvidenceWriter(archive=archive).close(journal, run.folder, dict(last_data(journal.records(), "closed")))
+    named = last_data(journal.records(), "closed").get("signed_by")
+    assert named == (None if later == "none" else Signer(pem).checker.fingerprint)
 
 
 def test_an_earlier_key_checks_an_older_run(run: Run, tmp_path: Path) -> None:
