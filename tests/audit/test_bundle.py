@@ -223,6 +223,36 @@ def test_a_link_in_a_bundle_is_not_followed(tmp_path: Path) -> None:
     assert Outcome.BAD in bundle.verify(path, []).outcomes
 
 
+HUGE = 10**18
+FAR_LARGER_THAN_THE_FILE: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "sparse 1.0": ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(HUGE)}, {}),
+    "sparse 0.1": ({"GNU.sparse.size": str(HUGE), "GNU.sparse.map": "0,0"}, {}),
+    "PAX size": ({"size": str(HUGE)}, {}),
+    "GNU size": ({}, {"size": HUGE}),
+    "size beyond a machine's word": ({}, {"size": 2**70}),
+    "PAX header": ({}, {"size": HUGE, "type": tarfile.XHDTYPE}),
+    "GNU long name": ({}, {"size": HUGE, "type": tarfile.GNUTYPE_LONGNAME}),
+    "GNU sparse": ({}, {"size": HUGE, "type": tarfile.GNUTYPE_SPARSE}),
+    "size below the limit": ({}, {"size": bundle.LARGEST}),
+    "negative size": ({}, {"size": -5}),
+}
+
+
+@pytest.mark.parametrize("case", FAR_LARGER_THAN_THE_FILE)
+def test_entry_that_claims_to_be_larger_than_the_file_is_no_bundle(tmp_path: Path, case: str) -> None:
+    headers, fields = FAR_LARGER_THAN_THE_FILE[case]
+    entry = tarfile.TarInfo(bundle.MANIFEST)
+    entry.pax_headers = headers
+    for name, value in fields.items():
+        setattr(entry, name, value)
+    path = tmp_path / "huge.tar"
+    header = entry.tobuf(tarfile.PAX_FORMAT) if headers else entry.tobuf(tarfile.GNU_FORMAT)
+    path.write_bytes(header + b"1\n0\n0\n".ljust(10_240, b"\0"))
+    code, checked = result(path)
+    assert code == 1
+    assert checked.own[0].detail.startswith("it is not a bundle, or was changed: ")
+
+
 def test_export_chooses_by_control_and_day(made: tuple[Path, Run], tmp_path: Path) -> None:
     from datetime import UTC, datetime
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 import tempfile
@@ -29,8 +30,11 @@ from deployment.files import parse_json
 
 MANIFEST, SEAL = "MANIFEST.json", "MANIFEST.sha256"
 VERSION = 1
+LARGEST = 1_000_000_000
+"""The limit of each file in a bundle, in bytes."""
 _RUN = re.compile(rf"runs/([A-Za-z0-9][A-Za-z0-9._-]*)/({'|'.join(map(re.escape, KEPT_FILES))})")
 _KEY = re.compile(r"keys/([0-9a-f]{64})\.pem")
+_FOREIGN = "it has an entry that is not part of a bundle"
 _UNREADABLE = (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError)
 
 
@@ -104,6 +108,20 @@ class _Hashed:
 # -- checking --------------------------------------------------------------------------------------------------------------
 
 
+class _Plain(tarfile.TarInfo):
+    """An entry as ``write`` makes it. Other entries fail before tarfile reads on: it expands sparse files and headers of any size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Plain:
+        """Return the entry of a header. Raises ValueError if it is not a regular file of USTAR, or is too large."""
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.type != tarfile.REGTYPE:
+            raise ValueError(_FOREIGN)
+        if not 0 <= entry.size <= LARGEST:
+            raise ValueError(f"{entry.name} has {entry.size:,} bytes; the limit is {LARGEST:,}")
+        return entry
+
+
 def verify(path: Path, trusted: Iterable[str], fingerprints: Iterable[str] = ()) -> Checked:
     """Return every finding about a bundle. ``trusted`` are public keys in PEM, ``fingerprints`` choose keys of the bundle.
 
@@ -141,9 +159,9 @@ def _unpack(path: Path, root: Path) -> tuple[dict[str, str], bool]:
     """Unpack a bundle; return the hash of each file by name, and whether the tar file has its only valid spelling."""
     hashes: dict[str, str] = {}
     again = _Hashed()
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", tarinfo=_Plain) as tar:
         with _tar(again) as written:
-            for name, content in _members(tar):
+            for name, content in _members(tar, os.fstat(file.fileno()).st_size):
                 if name in hashes:
                     raise ValueError(f"{name} is in it twice")
                 hashes[name] = _add(written, name, content)
@@ -153,12 +171,13 @@ def _unpack(path: Path, root: Path) -> tuple[dict[str, str], bool]:
         return hashes, hashlib.file_digest(file, "sha256").digest() == again.sha256.digest()
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+def _members(tar: tarfile.TarFile, size: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the content of each file of a tar file of this size. Raises ValueError."""
     for member in tar:
-        if not member.isreg() or not (
-            member.name in (MANIFEST, SEAL) or _RUN.fullmatch(member.name) or _KEY.fullmatch(member.name)
-        ):
-            raise ValueError("it has an entry that is not part of a bundle")
+        if not (member.name in (MANIFEST, SEAL) or _RUN.fullmatch(member.name) or _KEY.fullmatch(member.name)):
+            raise ValueError(_FOREIGN)
+        if member.offset_data + member.size > size:
+            raise ValueError(f"it ends before the end of {member.name}")
         content = tar.extractfile(member)
         yield member.name, b"" if content is None else content.read()
 
