@@ -61,8 +61,9 @@ class Proposal:
         if self.settings is None:
             return None
         own = self.settings.estate
-        service = own.get("services", {}).get(live)
-        return Owner(self.settings.environment, service, own.get("account"), own.get("region"))
+        services = own.get("services", {})
+        place = (own.get("account"), own.get("region"))
+        return Owner(self.settings.environment, services.get(live), *place, services.get(live.other))
 
 
 def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:

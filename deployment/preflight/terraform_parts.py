@@ -8,14 +8,11 @@ resources of its type, and if it is neither the live colour's service nor a part
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from deployment.model import Colour
 
-SERVICE_TYPE = re.compile(r"(ecs|app_?runner).*service\Z")
-"""The types of resources that may be a colour's service, of every provider: aws_ecs_service, aws_apprunner_service."""
 OWNED = re.compile(
     r"""(aws|awscc)_(
         ecs_service | ecs_task_definition | ecs_task_set | apprunner_service
@@ -38,53 +35,6 @@ _ADDRESS = re.compile(
     rf"(?P<modules>(?:module\.[\w-]+{_KEY}\.)*)(?P<data>data\.)?(?P<type>[A-Za-z][\w-]*)\.(?P<name>[\w-]+)(?P<key>{_KEY})\Z"
 )
 _MODULE_KEY = re.compile(rf"module\.[\w-]+({_KEY})\.")
-_RECEIVES = re.compile(r"arn:[^/]*:(elasticloadbalancing:[^/]*:targetgroup|servicediscovery:[^/]*:service)/")
-"""The values that name a target group or a registry: a service that joins the live colour's gets its traffic."""
-_IDENTITY = re.compile(r"arn:|[a-z]+-[0-9a-f]{8,}\Z")
-"""The values that name one resource and no other: an ARN, or an id such as sg-0123456789abcdef0."""
-
-
-@dataclass(frozen=True)
-class LiveService:
-    """The live colour's service: its name, and every value that the plan shows of it, such as its security groups."""
-
-    name: str
-    values: frozenset[str]
-
-    def includes(self, change: Mapping[str, Any]) -> bool:
-        """Return whether a change is about this service or a part of it, whatever its address.
-
-        A service that joins the live colour's target group or registry is a part of it, too.
-        """
-        states = [change["change"].get(one) for one in ("before", "after")]
-        joined = {text for text in {*texts_of(states[1])} - {*texts_of(states[0])} if _RECEIVES.match(text)}
-        if joined & self.values:
-            return True
-        return any(self._is_of(state, str(change.get("type", ""))) for state in states if isinstance(state, Mapping))
-
-    def _is_of(self, state: Mapping[str, Any], type_: str) -> bool:
-        names = {"name", "service_name"} if SERVICE_TYPE.search(type_) else {"service"}
-        if self.name in [state.get(key) for key in names]:
-            return True
-        own = [state.get(key) for key in ("arn", "id", "security_group_id", "service_arn")]
-        if any(isinstance(one, str) and _IDENTITY.match(one) and one in self.values for one in own):
-            return True
-        name = re.escape(self.name)
-        service = re.compile(rf"(arn:[^/]*:)?service/(([^/]+/)?{name}|{name}/[0-9a-f]{{8,}})")
-        return any(service.fullmatch(text) for text in texts_of(state))
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value, keys of objects excluded."""
-    rest = [value]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, Mapping):
-            rest += one.values()
-        elif isinstance(one, Sequence):
-            rest += one
 
 
 def is_data_source(change: Mapping[str, Any]) -> bool:

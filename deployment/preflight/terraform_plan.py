@@ -19,14 +19,8 @@ import jsonschema
 
 from deployment.errors import Refused
 from deployment.model import Colour
-from deployment.preflight.terraform_parts import (
-    SERVICE_TYPE,
-    LiveService,
-    belongs_to,
-    is_data_source,
-    owned_by,
-    texts_of,
-)
+from deployment.preflight.live_service import SERVICE_TYPE, LiveService, aliases_of, texts_of
+from deployment.preflight.terraform_parts import belongs_to, is_data_source, owned_by
 
 SCHEMA_FILE = Path(__file__).with_name("terraform_plan.schema.json")
 MOST_SHOWN = 8
@@ -42,13 +36,14 @@ UTF16_HINT = "PowerShell's > writes UTF-16. Use: terraform show -json plan.bin |
 class Owner:
     """The environment that a plan must be about: its name, and the live colour's service by name, account and region.
 
-    ``service`` is None if the settings name no service, as those of an embedded environment.
+    ``service`` is None if the settings name no service, as those of an embedded environment; ``idle_service`` likewise.
     """
 
     environment: str
     service: str | None = None
     account: str | None = None
     region: str | None = None
+    idle_service: str | None = None
 
 
 def load(path: Path) -> Mapping[str, Any]:
@@ -131,7 +126,7 @@ def objections(
         lines.append(f"the plan is {age.total_seconds():.0f} s old, the limit is {max_age_s:g} s")
     if -age > timedelta(seconds=CLOCK_TOLERANCE_S):
         lines.append(f"the plan was made {-age.total_seconds():.0f} s in the future: check the clocks")
-    changes = list(_changes(plan, idle, _live(plan, owner)))
+    changes = list(_changes(plan, idle, _live(plan, owner, idle.other)))
     lines += changes[:MOST_SHOWN]
     if len(changes) > MOST_SHOWN:
         lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
@@ -165,12 +160,14 @@ def _is_service(change: Mapping[str, Any], owner: Owner) -> bool:
     return places <= {(owner.region, owner.account)}
 
 
-def _live(plan: Mapping[str, Any], owner: Owner | None) -> LiveService | None:
+def _live(plan: Mapping[str, Any], owner: Owner | None, colour: Colour) -> LiveService | None:
     """Return the live colour's service as the plan shows it; None if the settings name no service."""
     if owner is None or owner.service is None:
         return None
-    states = (one["change"].get("before") for one in _managed(plan) if _is_service(one, owner))
-    return LiveService(owner.service, frozenset(text for state in states for text in texts_of(state)))
+    states = [one["change"].get("before") for one in _managed(plan) if _is_service(one, owner)]
+    values = frozenset(text for state in states for text in texts_of(state))
+    aliases = frozenset(alias for state in states for alias in aliases_of(state))
+    return LiveService(owner.service, colour, values, aliases, owner.idle_service)
 
 
 def _changes(plan: Mapping[str, Any], idle: Colour, live: LiveService | None) -> Iterator[str]:

@@ -18,9 +18,10 @@ from tests.deployment.fakes import BLUE, GREEN
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LIVE, IDLE = "production-telehealth-api-blue", "production-telehealth-api-green"
-PRODUCTION = Owner("production", LIVE, "123456789012", "us-east-1")
+PRODUCTION = Owner("production", LIVE, "123456789012", "us-east-1", IDLE)
 SERVICES = "arn:aws:ecs:us-east-1:123456789012:service/production-telehealth"
-GROUP, SHARED = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/blue/1", "sg-0123456789abcdef0"
+GROUP_ID, SHARED = "targetgroup/blue/1", "sg-0123456789abcdef0"
+GROUP = f"arn:aws:elasticloadbalancing:us-east-1:123456789012:{GROUP_ID}"
 REGISTRY = "arn:aws:servicediscovery:us-east-1:123456789012:service/srv-1"
 LIVE_VALUES = {
     "service_registries": [{"registry_arn": REGISTRY}],
@@ -130,6 +131,30 @@ def test_plan_that_changes_the_idle_colours_own_parts_is_clean(change: dict[str,
         entry('module.ecs_service["green"].aws_security_group.main[0]', ["update"], {"id": SHARED}, {}),
         entry('module.a["green"].aws_vpc_security_group_ingress_rule.b', ["delete"], {"security_group_id": SHARED}),
         entry('module.load_balancer["main"].aws_lb_target_group.main["green"]', ["update"], {"arn": GROUP}, {}),
+        entry('aws_cloudwatch_metric_alarm.errors["green"]', ["delete"], {"dimensions": {"ServiceName": LIVE}}),
+        entry('aws_cloudwatch_metric_alarm.errors["green"]', ["delete"], {"dimensions": {"TargetGroup": GROUP_ID}}),
+        entry('aws_cloudwatch_metric_alarm.errors["green"]', ["delete"], {"alarm_name": f"{LIVE}-errors"}),
+        entry('aws_cloudwatch_composite_alarm.all["green"]', ["delete"], {"alarm_name": "production-telehealth-blue"}),
+        entry(
+            'awscc_cloudwatch_alarm.errors["green"]',
+            ["update"],
+            {"metrics": [{"metric": {"dimensions": [{"name": "ServiceName", "value": LIVE}]}}]},
+            {},
+        ),
+        entry("aws_ecs_task_definition.green", ["delete", "create"], {"family": LIVE}, {}),
+        entry("awscc_ecs_task_definition.green", ["delete"], {"family": "production-api-blue"}),
+        entry('aws_lb_target_group.main["green"]', ["delete"], {"name": "production-api-blue"}),
+        entry('module.ecs_service["green"].aws_security_group.main[0]', ["delete"], {"name": f"{LIVE}-in"}),
+        entry(
+            "awscc_applicationautoscaling_scaling_policy.green",
+            ["delete"],
+            {"scaling_target_id": f"service/production-telehealth/{LIVE}|ecs:service:DesiredCount|ecs"},
+        ),
+        entry(
+            "aws_appautoscaling_policy.green",
+            ["delete"],
+            {"arn": f"arn:aws:autoscaling:us-east-1:1:scalingPolicy:1:resource/ecs/service/main/{LIVE}:policyName/cpu"},
+        ),
     ],
     ids=lambda change: change["address"],
 )
@@ -148,6 +173,95 @@ def test_idle_service_must_not_join_the_live_target_group_or_registry(joined: st
     assert len(found(entry("aws_ecs_service.green", ["create"], None, both))) == 1
     assert found(entry("aws_ecs_service.green", ["update"], both, alone)) == []
     assert found(entry("aws_ecs_service.green", ["update"], alone, {**alone, "desired_count": 2})) == []
+
+
+def connect(name: str, namespace: str = "main", alias: str = "api") -> dict[str, Any]:
+    service = {"port_name": "http", "discovery_name": name, "client_alias": [{"port": 80, "dns_name": alias}]}
+    return {"name": name, "service_connect_configuration": [{"namespace": namespace, "service": [service]}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        (None, connect(IDLE), 1),
+        (connect(IDLE, alias="api-green"), connect(IDLE), 1),
+        (None, connect(IDLE, alias="api-green"), 0),
+        (None, connect(IDLE, namespace="green"), 0),
+        (connect(IDLE), {**connect(IDLE), "desired_count": 2}, 0),
+        (connect(IDLE), connect(IDLE, alias="api-green"), 0),
+    ],
+)
+def test_idle_service_must_not_join_the_live_alias_of_service_connect(before: Any, after: Any, lines: int) -> None:
+    live = connect(LIVE)
+    actions = ["update"] if before else ["create"]
+    changes = [
+        entry("aws_ecs_service.blue", ["no-op"], live, live),
+        entry("aws_ecs_service.green", actions, before, after),
+    ]
+    assert len(found(*changes)) == lines
+
+
+@pytest.mark.parametrize(
+    ("live", "idle", "change"),
+    [
+        (
+            LIVE,
+            IDLE,
+            entry('aws_cloudwatch_metric_alarm.a["green"]', ["delete"], {"alarm_name": f"{IDLE}-than-{LIVE}"}),
+        ),
+        (
+            LIVE,
+            IDLE,
+            entry(
+                'aws_cloudwatch_metric_alarm.slower["green"]',
+                ["delete"],
+                {"metric_query": [{"metric": [{"dimensions": {"ServiceName": one}} for one in (LIVE, IDLE)]}]},
+            ),
+        ),
+        (
+            "shop",
+            "shop-green",
+            entry('aws_cloudwatch_metric_alarm.a["green"]', ["update"], {"alarm_name": "shop-green-a"}),
+        ),
+        (
+            "shop",
+            "shop-2",
+            entry('aws_cloudwatch_metric_alarm.a["green"]', ["update"], {"alarm_name": "shop-2-errors"}),
+        ),
+        (
+            "shop",
+            "shop-2",
+            entry(
+                'aws_cloudwatch_metric_alarm.a["green"]',
+                ["delete"],
+                {"alarm_name": "shop-errors", "dimensions": {"ClusterName": "shop", "ServiceName": "shop-2"}},
+            ),
+        ),
+        ("blue-shop", "blue-shop-2", entry('aws_lb_target_group.a["green"]', ["update"], {"name": "blue-shop-tg2"})),
+        ("shop", "shop-green", entry("aws_appautoscaling_policy.green", ["update"], {"name": "shop-cpu"})),
+        (LIVE, IDLE, entry("aws_appautoscaling_policy.green", ["update"], {"name": "like-blue"})),
+        (LIVE, IDLE, entry("aws_ecs_task_definition.green", ["create"], {"family": "production-telehealth-api"})),
+        (
+            LIVE,
+            IDLE,
+            entry(
+                "aws_ecs_task_definition.green",
+                ["update"],
+                {"container_definitions": f'[{{"value":"http://x/service/v1/{LIVE}"}}]'},
+            ),
+        ),
+        (
+            "shop",
+            "shop-green",
+            entry("aws_appautoscaling_target.green", ["update"], {"resource_id": "service/shop/shop-green"}),
+        ),
+    ],
+    ids=str,
+)
+def test_name_that_is_not_the_live_services_alone_is_no_objection(live: str, idle: str, change: dict[str, Any]) -> None:
+    owner = Owner("production", live, "123456789012", "us-east-1", idle)
+    service = entry("aws_ecs_service.blue", ["no-op"], {"name": live}, {"name": live})
+    assert found(service, change, owner=owner) == []
 
 
 def test_cluster_with_the_live_services_name_is_not_that_service() -> None:
