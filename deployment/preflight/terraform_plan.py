@@ -29,6 +29,10 @@ CLOCK_TOLERANCE_S = 300
 CONTENTS = frozenset({"planned_values", "prior_state", "configuration", "variables"})
 """The parts that Terraform writes into every plan; a plan that has them has the root module's resources, too."""
 MAKE_ONE = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
+OTHER_TOOL_HINT = (
+    "Make the plan with Terraform 1.8 or newer. With OpenTofu, omit --require-clean-plan, and let a person review "
+    "`tofu show plan.bin` of a plan without -target and -exclude."
+)
 UTF16_HINT = "PowerShell's > writes UTF-16. Use: terraform show -json plan.bin | Out-File -Encoding utf8 plan.json."
 
 
@@ -56,6 +60,12 @@ def load(path: Path) -> Mapping[str, Any]:
     if "resource_changes" not in document and "planned_values" not in document:
         raise Refused(
             f"{path} is not a Terraform plan: it has neither resource_changes nor planned_values", hint=MAKE_ONE
+        )
+    if "format_version" in document and not {"complete", "applyable"} & document.keys():
+        raise Refused(
+            f"{path} proves nothing: it has no `complete`, as a plan of OpenTofu, or of Terraform before 1.8, so that "
+            "a plan of some resources (-target) looks like a plan of all",
+            hint=OTHER_TOOL_HINT,
         )
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     try:

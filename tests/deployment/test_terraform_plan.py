@@ -80,6 +80,20 @@ def test_invalid_plan_is_refused_with_the_command_to_run(tmp_path: Path, text: s
     assert "terraform show -json" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("also_missing", [[], ["timestamp"], ["errored", "timestamp"]])
+def test_plan_of_opentofu_is_refused_with_a_remedy_that_helps(tmp_path: Path, also_missing: list[str]) -> None:
+    """OpenTofu writes neither complete nor applyable, so a plan of a part (-target) looks like a whole one."""
+    path = tmp_path / "plan.json"
+    left = {key: value for key, value in plan().items() if key not in ("complete", "applyable", *also_missing)}
+    path.write_text(json.dumps(left))
+    with pytest.raises(Refused, match=r"OpenTofu, or of Terraform before 1\.8") as caught:
+        load(path)
+    assert "Terraform 1.8 or newer" in (caught.value.hint or "")
+    path.write_text(json.dumps({**left, "applyable": True}))
+    with pytest.raises(Refused, match=r"'(complete|timestamp|errored)' is a required property"):
+        load(path)
+
+
 def test_valid_plan_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(plan()))
