@@ -317,6 +317,18 @@ def test_a_duration_that_is_no_number_stops_nothing(tmp_path: Path, seconds: str
     assert len(read(tmp_path).left_out) == 1
 
 
+@pytest.mark.parametrize("name", [None, 7, True, [], {}])
+def test_gate_whose_name_is_no_text_stops_nothing(tmp_path: Path, name: object) -> None:
+    good = report(tmp_path, 0, "green", "promoted")
+    broken = report(tmp_path, 1, "green", "promoted", gates=[{"name": name, "outcome": "passed", "duration_s": 60.0}])
+    said: list[str] = []
+    assert refresh(tmp_path, said.append) is not None
+    assert said == []
+    shown = json.loads(call(tmp_path, "--json").stdout)
+    assert [one["id"] for one in shown["runs"]] == [good]
+    assert {one["name"] for one in shown["left_out"]} == {broken}
+
+
 @pytest.mark.parametrize("field", ["actor", "environment", "reason", "image"])
 def test_half_a_character_in_a_report_stops_nothing(tmp_path: Path, field: str) -> None:
     """Each run writes the page at its end, after its own result is known."""

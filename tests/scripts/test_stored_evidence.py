@@ -96,6 +96,27 @@ def test_data_that_is_not_a_report_is_refused(run: Run, data: bytes, why: str, t
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("versions", 1.5),
+        ("versions", True),
+        ("report.checklist", ["a"]),
+        ("report.steps", [7]),
+        ("coverage", [[]]),
+        ("gates", [{}]),
+    ],
+)
+def test_data_with_a_wrong_value_is_refused(run: Run, key: str, value: object, tmp_path: Path) -> None:
+    data = content.read(run.folder)
+    *outer, last = key.split(".")
+    (data[outer[0]] if outer else data)[last] = value
+    (run.folder / "data.json").write_text(json.dumps(data))
+    with pytest.raises(Refused, match=r"data\.json of .* cannot be rendered: "):
+        stored.render(in_folder(run), run.folder.name, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
 @pytest.mark.parametrize("run_id", ["none", "../reports/20261122-120000-green-abcdef", ".", "", "a/b", "/etc"])
 @pytest.mark.parametrize("place", [in_store, in_folder])
 def test_an_unknown_run_is_refused(run: Run, place: object, run_id: str, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def _run(name: str, report: Any) -> Run:
         _end_of(steps.get("promote")),
         _end_of(steps.get("rollback")) if verdict == "rolled_back" else None,
         _time(report.get("committed_at")),
-        {gate["name"]: _seconds(gate["duration_s"]) for gate in report["gates"] if gate["outcome"] == "passed"},
+        {_name(gate): _seconds(gate["duration_s"]) for gate in report["gates"] if gate["outcome"] == "passed"},
         None if undoes is None else undoes[1],
         _text(report.get("reason_given")),
         unfinished({"exit_code": None} | report) == INTERRUPTED,
@@ -179,6 +179,12 @@ def _word(name: str) -> str:
     """Return the third part of a run's id: its colour, or the name of its command."""
     parts = name.split("-")
     return parts[2] if len(parts) > 2 else ""
+
+
+def _name(gate: Any) -> str:
+    if not isinstance(gate["name"], str):
+        raise ValueError("the name of a gate is not a text")
+    return str(gate["name"])
 
 
 def _text(value: Any) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import jinja2
 
 from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence import keys
@@ -136,7 +137,7 @@ def render(found: Found, run_id: str, target: Path | None) -> int:
         )
     try:
         page = page_of(parse(content)).encode()
-    except NOT_A_REPORT as error:
+    except (*NOT_A_REPORT, jinja2.TemplateError) as error:  # a template can meet any value of the data
         raise Refused(f"{DATA_FILE} of {run_id} cannot be rendered: {first_line(error)}") from None
     path = (target or Path(f"{run_id}.html")).absolute()
     if os.path.lexists(path) and (not path.is_file() or path.read_bytes() != page):
