@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import contextlib
 import os
 import re
@@ -56,6 +57,13 @@ INFORMATION_OPTIONS = (
     "show_fixtures_per_test",
     "cacheshow",
 )
+
+
+STRICTNESS = frozenset(
+    {"strict", "strict_config", "strict_markers", "strict_parametrization_ids", "strict_xfail", "xfail_strict"}
+)
+"""The settings of pytest that leave no check out if they are true; ``--strict`` and the like override them."""
+TRUE = ("true", "yes", "on", "1", "y", "t")
 
 
 class Mode(Enum):
@@ -457,16 +465,26 @@ def selections(config: pytest.Config, suites: Path) -> list[str]:
         "--setup-only": option.setuponly,
         "--setup-plan": option.setupplan,
         "--reruns": getattr(option, "reruns", None),
-        "-o": option.override_ini,
         "-c": config.inipath is not None and config.inipath != suites.parent / CONFIGURATION,
         "--noconftest": option.noconftest,
     }
     left_out = [name for name, value in found.items() if value]
+    left_out += [f"-o {name}" for name, value in _overrides(config) if name not in STRICTNESS or value not in TRUE]
     inside, outside = _paths(config, suites)
     whole = [path for path in inside if path == suites]
     if (inside or outside) and not whole:
         left_out.append("a path")
     return left_out
+
+
+def _overrides(config: pytest.Config) -> Iterator[tuple[str, str]]:
+    """Yield name and value of each given override that changes the value in the run's pytest.ini."""
+    file = configparser.RawConfigParser(allow_no_value=True, strict=False)
+    with contextlib.suppress(configparser.Error):  # -c can name a file of another kind
+        file.read(config.inipath or (), encoding="utf-8")
+    for name, _, value in (given.partition("=") for given in config.option.override_ini or ()):
+        if value.strip() != file.get("pytest", name, fallback=None):
+            yield name, value.strip().lower()
 
 
 def _paths(config: pytest.Config, suites: Path) -> tuple[list[Path], list[Path]]:

@@ -11,6 +11,7 @@ from textwrap import dedent, indent
 
 import pytest
 
+from plugins.options import selections
 from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Outcome, Project
 
 BAD = "def test_bad(client): assert client.get('/health').status_code == 500\n"
@@ -58,6 +59,19 @@ def test_options(project: Project, options: tuple[str, ...]) -> None:
     if "--reruns=2" in options:
         project.plugin("def pytest_addoption(parser): parser.addoption('--reruns', type=int)")
     assert refused(project.run(*([options] if isinstance(options, str) else options)))
+
+
+def test_options_that_make_pytest_stricter_or_repeat_its_settings_leave_nothing_out(project: Project) -> None:
+    options = ("--strict-markers", "--strict-config", "--strict", "-o", "xfail_strict=True", "-o", "testpaths=suites")
+    config = project.pytester.parseconfig(*options, "-o", "python_files=test_*.py")
+    assert selections(config, project.path / "suites") == []
+    config = project.pytester.parseconfig("--strict-markers", "-o", "strict_xfail=no", "-o", "python_files=x_*.py")
+    assert selections(config, project.path / "suites") == ["-o strict_xfail", "-o python_files"]
+
+
+@pytest.mark.soak
+def test_strict_markers_on_the_command_line_is_accepted(project: Project) -> None:
+    assert project.run("--strict-markers").result == PROMOTED
 
 
 @pytest.mark.parametrize(
