@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,6 +52,33 @@ def refuse_other_gateways(config: pytest.Config) -> None:
                 f"{name} {given[0]} belongs to workers elsewhere; the checks run only on this machine",
                 hint="Use -n NUMBER for workers on this machine.",
             )
+
+
+def refuse_debugger_without_terminal(config: pytest.Config) -> None:
+    """Raise Refused if ``--trace`` would end the run at its first check, because no person can type there."""
+    option = config.option
+    if not getattr(option, "trace", False):
+        return
+    if getattr(option, "dist", "no") != "no":
+        raise Refused("--trace opens the debugger in each check, and a worker has no terminal", hint="Omit -n.")
+    if not _reads_a_terminal(config):
+        raise Refused(
+            "--trace opens the debugger in each check, and the input of this process is not a terminal",
+            hint="Omit --trace, or run pytest in a terminal.",
+        )
+
+
+def _reads_a_terminal(config: pytest.Config) -> bool:
+    """Return whether the process's own input is a terminal. Before collection pytest still replaces it, and captures no output."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        return os.isatty(0)
+    capture.suspend_global_capture(in_=True)
+    try:
+        return os.isatty(0)
+    finally:
+        capture.resume_global_capture()
+        capture.suspend_global_capture()
 
 
 def file_hashes(suites: Path) -> dict[str, str]:

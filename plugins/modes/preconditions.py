@@ -10,7 +10,11 @@ from deployment.settings import Settings, load
 from plugins import options as run_options
 from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
 from plugins.integrity.hook_guard import foreign_hooks
-from plugins.integrity.process_guard import refuse_missing_plugins, refuse_other_gateways
+from plugins.integrity.process_guard import (
+    refuse_debugger_without_terminal,
+    refuse_missing_plugins,
+    refuse_other_gateways,
+)
 from plugins.modes.completeness import refuse_problems
 from plugins.modes.settings_checks import (
     coverage_is_possible,
@@ -35,6 +39,8 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     refuse_missing_plugins(config)
     refuse_other_gateways(config)
     run_options.check(options, config, suites)
+    if options.target is not None:
+        refuse_debugger_without_terminal(config)
     refuse_problems(foreign_hooks(config))
     settings = with_strategy(load(run_options.project_of(config).settings_file, options.environment), options.strategy)
     load_is_possible(settings, options.load_workers)

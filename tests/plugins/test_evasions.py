@@ -6,11 +6,13 @@ touched; else its release is rejected. ``python -m pytest tests/plugins/test_eva
 
 from __future__ import annotations
 
+import os
 import sys
 from textwrap import dedent, indent
 
 import pytest
 
+from plugins.integrity.process_guard import refuse_debugger_without_terminal
 from plugins.options import selections
 from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Outcome, Project
 
@@ -72,6 +74,21 @@ def test_options_that_make_pytest_stricter_or_repeat_its_settings_leave_nothing_
 @pytest.mark.soak
 def test_strict_markers_on_the_command_line_is_accepted(project: Project) -> None:
     assert project.run("--strict-markers").result == PROMOTED
+
+
+@pytest.mark.parametrize("options", [("--plan",), (), ("--plan", "-n2"), ("-n2",)])
+def test_trace_without_a_terminal_is_refused_at_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(os, "isatty", lambda _: "-n2" in options)  # a worker never has a terminal
+    run = project.run("--trace", *options)
+    assert (run.code, run.calls) == (4, []), run.output
+    assert "--trace opens the debugger in each check" in run.output
+
+
+def test_trace_in_a_terminal_is_accepted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    refuse_debugger_without_terminal(project.pytester.parseconfig("--trace"))
 
 
 @pytest.mark.parametrize(
