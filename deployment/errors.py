@@ -161,6 +161,11 @@ class NoKey(DeploymentError):
     """No usable key to sign with or to check a signature with; no message ever contains a key."""
 
 
+def abridged(text: str, most: int = 1000) -> str:
+    """Return a text of about ``most`` characters: a longer one loses its middle, because its end may say what to write."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's text, or the name of its type if it has no text."""
     text = str(error).strip().splitlines()

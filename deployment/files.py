@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,10 @@ from typing import Any
 from deployment.errors import first_line
 
 PRIVATE = 0o600
+LARGEST_TOML = 1_000_000
+"""The limit of a file in TOML, in bytes."""
+LONGEST_LINE = 10_000
+"""The limit of a line in TOML, in characters: the time for a key grows with the square of its parts."""
 _UNRESTRICTED = 0o666
 
 
@@ -33,12 +38,25 @@ def parse_json(content: str | bytes) -> Any:
 def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
     """Return the content of a TOML file, with or without a byte order mark.
 
-    Raises OSError, or ValueError if it is not TOML in UTF-8 or nested too deep.
+    Raises OSError, or ValueError if it is not TOML in UTF-8, too large or nested too deep.
     """
+    require_regular(path)
+    if (size := path.stat().st_size) > LARGEST_TOML:
+        raise ValueError(f"it has {size:,} bytes; the limit is {LARGEST_TOML:,}")
+    text = path.read_text(encoding="utf-8-sig")
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE:
+            raise ValueError(f"line {number} has {len(line):,} characters; the limit is {LONGEST_LINE:,}")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=parse_float)
+        return tomllib.loads(text, parse_float=parse_float)
     except RecursionError:
         raise ValueError("its values are nested too deep; write fewer levels of [ and {") from None
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError if a path is a pipe or a device: reading it may never end."""
+    if not (path.is_file() or path.is_dir()) and path.exists():
+        raise OSError(errno.EINVAL, "it is a pipe or a device, and a file is expected")
 
 
 def replace_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:

@@ -18,7 +18,7 @@ import jsonschema
 
 from deployment import access
 from deployment.access import Access
-from deployment.errors import SettingsError
+from deployment.errors import SettingsError, abridged
 from deployment.files import read_toml
 from deployment.model import GateRule
 from deployment.project import Project
@@ -217,14 +217,16 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
         # A value that must be one of several has a second problem: it is not the one that the alternatives begin with.
         shown = [one for one in problems if one.validator != "const" or tuple(one.absolute_path) not in listed]
         texts = [f"{path.name}{place}: {text}" for one in shown for place, text in _explain(one, lines)]
-        raise SettingsError("\n  ".join(dict.fromkeys(texts)), hint="docs/settings.md describes every key.")
+        raise SettingsError(
+            "\n  ".join(dict.fromkeys(map(abridged, texts))), hint="docs/settings.md describes every key."
+        )
     if found := list(_misspelt(document, schema["$defs"])):
         lines = _lines_of(path)
         texts = [
             f"{path.name}{_place([*place, key], lines)}: {_unknown('.'.join(place), key, near)}"
             for place, key, near in found
         ]
-        raise SettingsError("\n  ".join(texts), hint="docs/settings.md describes every key.")
+        raise SettingsError("\n  ".join(map(abridged, texts)), hint="docs/settings.md describes every key.")
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema
 
-from deployment.errors import Refused, SettingsError
+from deployment.errors import Refused, SettingsError, abridged
 from deployment.evidence.checklist import Attestation, State, evaluate
 from deployment.evidence.journal import Record, last_data
 from deployment.files import read_toml
@@ -55,7 +55,8 @@ def load(path: Path) -> Sequence[Entry]:
     if problem is not None:
         where = ".".join(map(str, problem.absolute_path)) or "top level"
         raise SettingsError(
-            f"{path.name}: {where}: {problem.message}", hint="The comment at its top describes the fields of an item."
+            abridged(f"{path.name}: {where}: {problem.message}"),
+            hint="The comment at its top describes the fields of an item.",
         )
     entries = [
         Entry(

@@ -17,7 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Whitespace
 
 from deployment.errors import Refused
-from deployment.files import replace_file
+from deployment.files import replace_file, require_regular
 from deployment.settings import SCHEMA_FILE, load
 from infrastructure.estate import aws_estate
 
@@ -66,6 +66,7 @@ def configure(settings_file: Path, environment: str, outputs: str, *, dry_run: b
     """Write the settings, or with ``dry_run`` show the changes; return 0. Raises Refused and leaves the file unchanged."""
     found = read(outputs, environment)
     try:
+        require_regular(settings_file)
         before = settings_file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise Refused(f"{settings_file} cannot be read: {error}") from None

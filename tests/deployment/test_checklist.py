@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -268,6 +269,17 @@ def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
     file.write_text("a = " + "[" * 3000 + "]" * 3000)
     with pytest.raises(SettingsError, match=r"checklist\.toml is not TOML: its values are nested too deep"):
         load(file)
+
+
+def test_a_pipe_or_a_long_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checklist.toml"
+    path.write_text(".".join("a" * 50_000) + " = 1")
+    with pytest.raises(SettingsError, match="line 1 has 100,003 characters"):
+        load(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SettingsError, match="it is a pipe or a device"):
+        load(path)
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:

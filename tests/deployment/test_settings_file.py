@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -310,10 +311,45 @@ def test_text_that_is_not_toml_says_what_to_do(file: Path) -> None:
         load(file)
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 3000 + "]" * 3000, "a = " + "{b=" * 3000 + "1" + "}" * 3000])
+@pytest.mark.parametrize("text", ["a = " + "[" * 2000 + "]" * 2000, "a = " + "{b=" * 2000 + "1" + "}" * 2000])
 def test_values_that_are_nested_too_deep_are_refused(file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(SettingsError, match="is not TOML: its values are nested too deep"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (".".join("a" * 50_000) + " = 1", "line 1 has 100,003 characters"),
+        (HEAD + BODY + "[" + ".".join("a" * 50_000) + "]", r"line \d+ has 100,001 characters"),
+        ("# comment\n" * 100_001, "it has 1,000,010 bytes"),
+    ],
+)
+def test_file_that_would_take_long_to_read_is_refused(file: Path, text: str, why: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=f"is not TOML: {why}; the limit is "):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "text", [HEAD + BODY + "k" * 9_000 + " = 1", HEAD + BODY + "[gates.health]\nrequired = '" + "x" * 9_000 + "'"]
+)
+def test_long_key_or_value_is_not_quoted_whole(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"unknown key|is not allowed") as caught:
+        load(file)
+    assert len(str(caught.value)) < 1_500
+
+
+def test_long_file_with_a_long_line_is_read(file: Path) -> None:
+    file.write_text(HEAD + BODY + "# " + "x" * 9_000 + "\n" + "# comment\n" * 50_000)
+    load(file)
+
+
+def test_pipe_is_refused_and_not_read(file: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(SettingsError, match="cannot be read: it is a pipe or a device"):
         load(file)
 
 

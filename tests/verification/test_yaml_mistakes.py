@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +284,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "pages.yaml").mkdir()
     with pytest.raises(InvalidChecks, match="the file cannot be read"):
         load(tmp_path / "pages.yaml", FILE)
+
+
+def test_a_pipe_is_refused_and_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pages.yaml")
+    for path in (tmp_path / "pages.yaml", Path(os.devnull)):
+        with pytest.raises(InvalidChecks, match="this is a pipe or a device, and a file is expected"):
+            load(path, FILE)
 
 
 def test_aliases_that_expand_without_end(tmp_path: Path) -> None:

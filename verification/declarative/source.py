@@ -85,6 +85,8 @@ def read(path: Path, shown: str) -> Source:
 def read_bytes(path: Path, shown: str) -> bytes:
     """Return a file's content. Raise InvalidChecks, which names the file as ``shown``, if it cannot be read."""
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():  # reading it may never end
+            raise InvalidChecks(f"{shown}:1:1: this is a pipe or a device, and a file is expected")
         return path.read_bytes()
     except OSError as error:
         raise InvalidChecks(f"{shown}:1:1: the file cannot be read: {error.strerror or type(error).__name__}") from None

@@ -87,8 +87,8 @@ def inputs(root: Path, roles: Mapping[str, Path | None]) -> list[dict[str, str]]
     found = []
     for role, path in roles.items():
         try:
-            content = path.read_bytes() if path is not None else None
-        except OSError:  # a missing file is refused by its own reader
+            content = path.read_bytes() if path is not None and path.is_file() else None
+        except OSError:  # its own reader refuses a file that cannot be read
             content = None
         if path is not None and content is not None:
             # Not resolved on the disk: a link in the project stays the path that the project names.
