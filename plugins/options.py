@@ -36,6 +36,7 @@ OWN_PLUGINS = (
     "deployment-garbage",
     "deployment-hook-guard",
     "deployment-load-option",
+    "deployment-lost-failures",
     "deployment-output",
     "deployment-phases",
     "deployment-plan",

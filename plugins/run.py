@@ -23,7 +23,7 @@ from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
 from plugins.integrity.outcomes import Seal
-from plugins.integrity.resource_warnings import Coroutines, StartUpWarnings, warn_only
+from plugins.integrity.resource_warnings import Coroutines, LostFailures, StartUpWarnings, warn_only
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
-            warn_only(config)
+            _judge_warnings(config, suites)
             _guard(config)
             config.stash[seal_key] = Seal(bytes.fromhex(config.workerinput["deployment_seal"]))
             run_options.register(config, Garbage(), "deployment-garbage")
@@ -90,7 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run_options.register(config, plan, "deployment-plan")
         run_options.register(config, Output(config, redactor), "deployment-output")
         return
-    warn_only(config)
+    _judge_warnings(config, suites)
     _guard(config)
     run_options.register(config, Garbage(), "deployment-garbage")
     config.stash[redactor_key] = redactor
@@ -101,6 +101,11 @@ def _today(config: pytest.Config) -> date:
     """Return the day (UTC) on which the run began; workers get it from the coordinator, so that all of them agree."""
     given = getattr(config, "workerinput", {}).get("deployment_today")
     return date.fromisoformat(given) if given else today()
+
+
+def _judge_warnings(config: pytest.Config, suites: Path) -> None:
+    warn_only(config)
+    run_options.register(config, LostFailures(suites), "deployment-lost-failures")
 
 
 def _guard(config: pytest.Config) -> None:

@@ -1,16 +1,21 @@
-"""Decides which warnings fail a check, under all options: resource warnings never do, a failed thread and a coroutine
-that was not awaited always do.
+"""Decides which warnings fail a check, under all options: resource warnings never do. A failed thread, a failed assertion
+that Python ignores, a coroutine that was not awaited and a check that returns a value always do.
 
-The garbage collector raises them at an arbitrary moment, often while a check of another gate runs, so they would fail
-the wrong check. An exception in a thread stays an error: the thread's result is missing.
+The garbage collector raises resource warnings at an arbitrary moment, often while a check of another gate runs, so they
+would fail the wrong check. The others are not left to filters of warnings, which a mark or a check can change.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
+import threading
+import traceback
+import unittest
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, CoroutineType
@@ -69,10 +74,133 @@ def _dotted(category: type[Warning]) -> str:
     return category.__name__ if category.__module__ == "builtins" else f"{category.__module__}.{category.__qualname__}"
 
 
+class LostFailures:
+    """A plugin that fails a check during which a thread fails, or an assertion fails whose exception Python ignores.
+
+    Python ignores exceptions in ``__del__``, in a generator that it closes, and in threads of ``_thread``. Such an assertion
+    counts if its code is below ``suites/`` and no check has failed yet: a failed check keeps its objects until a later one.
+    """
+
+    def __init__(self, suites: Path) -> None:
+        self._suites = suites
+        self._lost: deque[tuple[str, BaseException]] = deque()
+        self._any_failed = False
+        # Each thread calls what this function returned when the thread was created, and only that calls the public
+        # ``threading.excepthook``, which a check can replace.
+        make = threading._make_invoke_excepthook  # type: ignore[attr-defined]  # not in typeshed
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(threading, "_make_invoke_excepthook", lambda: self._noting(make()))
+
+    def pytest_unconfigure(self) -> None:
+        """Watch no further threads."""
+        self._patch.undo()
+
+    def _noting(self, invoke: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+        def note(thread: threading.Thread) -> None:
+            error = sys.exc_info()[1]
+            if error is not None and not isinstance(error, SystemExit):
+                self._lost.append(("a thread of the check", error))
+            invoke(thread)
+
+        return note
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self) -> Generator[None, None, None]:
+        """Watch the fixtures of a check."""
+        with self._watched():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Watch a check, and fail it if it returns a value."""
+        with self._watched(), without_result(item):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        """Watch the end of a check's fixtures."""
+        with self._watched():
+            return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note that a check failed."""
+        self._any_failed |= report.failed
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        __tracebackhide__ = True
+        others = sys.unraisablehook
+
+        def note(unraisable: sys.UnraisableHookArgs) -> None:
+            error = unraisable.exc_value
+            if isinstance(error, AssertionError | pytest.fail.Exception) and self._is_own(error):
+                self._lost.append(("an assertion in code whose errors Python ignores", error))
+            others(unraisable)
+
+        sys.unraisablehook = note
+        try:
+            yield
+        except BaseException:
+            self._lost.clear()
+            raise
+        finally:
+            sys.unraisablehook = others
+        if self._lost:
+            where, error = self._lost.popleft()
+            self._lost.clear()
+            first_line = traceback.format_exception_only(error)[0].splitlines()[0]
+            raise pytest.fail.Exception(f"{where} failed: {first_line}") from error
+
+    def _is_own(self, error: BaseException) -> bool:
+        place = error.__traceback__
+        return (
+            not self._any_failed
+            and place is not None
+            and Path(place.tb_frame.f_code.co_filename).is_relative_to(self._suites)
+        )
+
+
+@contextmanager
+def without_result(item: pytest.Item) -> Iterator[None]:
+    """Fail a Python check that returns a value, such as a generator that nothing runs; pytest and unittest only warn.
+
+    A TestCase with a ``run`` of its own, such as twisted's, may use the value.
+    """
+    function, group = getattr(item, "obj", None), getattr(item, "cls", None)
+    case = isinstance(group, type) and issubclass(group, unittest.TestCase)
+    runs = (unittest.TestCase.run, unittest.IsolatedAsyncioTestCase.run)
+    if (
+        not isinstance(item, pytest.Function)
+        or not callable(function)
+        or inspect.iscoroutinefunction(function)
+        or (case and getattr(group, "run", None) not in runs)
+    ):
+        yield
+        return
+
+    @functools.wraps(function)
+    def judged(*given: Any, **named: Any) -> None:
+        __tracebackhide__ = True
+        result = function(*given, **named)
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            pytest.fail("the check has a yield, so its body never runs; remove the yield", pytrace=False)
+        if inspect.iscoroutine(result):
+            result.close()
+            pytest.fail("the check returns a coroutine that nothing awaits; write it with asyncio.run", pytrace=False)
+        if result is not None:
+            pytest.fail("the check returns a value, which checks nothing; use assert", pytrace=False)
+
+    item.obj = judged
+    try:
+        yield
+    finally:
+        item.obj = function
+
+
 class Coroutines:
     """Fails a check that loses a coroutine of a file below ``suites/``: its assertions did not run, and Python only warns.
 
-    No filter of pytest.ini or ``-W`` hides it. These change nothing: a coroutine of a library, one that an earlier check
+    No filter of warnings hides it. These change nothing: a coroutine of a library, one that an earlier check
     created (the traceback of a failed check lives until the next check), and one that the check created in a thread.
     """
 
@@ -104,28 +232,23 @@ class Coroutines:
 
     @contextmanager
     def _noted(self, code: CodeType, lost: list[str]) -> Iterator[None]:
-        others, depth = sys.unraisablehook, sys.get_coroutine_origin_tracking_depth()
+        depth = sys.get_coroutine_origin_tracking_depth()
+        warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]  # not in typeshed
 
-        def note(unraisable: sys.UnraisableHookArgs) -> None:
-            coroutine = unraisable.object
-            if (
-                isinstance(unraisable.exc_value, RuntimeWarning)
-                and isinstance(coroutine, CoroutineType)
-                and Path(coroutine.cr_code.co_filename).is_relative_to(self._suites)
-                and _is_created_by(coroutine, code)
-            ):
+        def note(coroutine: CoroutineType[Any, Any, Any]) -> None:
+            if Path(coroutine.cr_code.co_filename).is_relative_to(self._suites) and _is_created_by(coroutine, code):
                 lost.append(coroutine.cr_code.co_qualname)
             else:
-                others(unraisable)
+                warn(coroutine)
 
-        sys.unraisablehook = note
         sys.set_coroutine_origin_tracking_depth(ORIGIN_DEPTH)
-        warnings.filterwarnings("error", message="coroutine .* was never awaited", category=RuntimeWarning)
         try:
-            yield
+            with pytest.MonkeyPatch.context() as patch:
+                # The interpreter calls this function before any filter decides about the warning.
+                patch.setattr(warnings, "_warn_unawaited_coroutine", note)
+                yield
         finally:
             sys.set_coroutine_origin_tracking_depth(depth)
-            sys.unraisablehook = others
 
 
 def _is_created_by(coroutine: CoroutineType[Any, Any, Any], code: CodeType) -> bool:
