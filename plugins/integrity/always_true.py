@@ -1,5 +1,5 @@
 """Detect checks that cannot fail as they are written: ``return … == 200`` instead of ``assert``, ``assert (…, "text")``,
-``assert client.get("/")``, a comparison without ``assert``, and a check whose name is given to another function.
+``assert client.get("/")``, a comparison without ``assert``, a ``yield``, and a check whose name is given to another function.
 
 pytest only warns about some of them, and ``-W ignore`` hides the warnings.
 """
@@ -48,6 +48,10 @@ ERROR_CONDITIONS = frozenset({
 })  # fmt: skip
 """Their arguments and functions that decide about an exception, or about a result, in a way that no reader can foresee."""
 CATCH_FAILURES = frozenset({"AssertionError", "BaseException", "Exception"})
+READS_GENERATORS = frozenset({
+    "all", "any", "contextmanager", "coroutine", "deque", "dict", "join", "list", "next", "send", "set", "sum", "tuple",
+})  # fmt: skip
+"""Functions that run the body of a generator."""
 OUTCOMES = frozenset({"exit", "fail", "skip", "xfail"})
 """Functions of pytest that raise an exception."""
 SETUP = ("setup", "teardown")
@@ -69,6 +73,10 @@ def always_true(suites: Path) -> list[tuple[str, str]]:
             found += [
                 (f"{file}::{name}", "returns a value, which checks nothing; use assert")
                 for name in _returning(source.tree.body, "")
+            ]
+            found += [
+                (f"{file}::{name}", "has a yield, so its body never runs; remove the yield, or make it a fixture")
+                for name in _generators(source.tree)
             ]
             found += [
                 (f"{file}::{name}", "is replaced by another value further down in its file; rename one of them")
@@ -203,6 +211,30 @@ def _returning(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
             own = own_nodes(node)
             if any(isinstance(one, ast.Return) and not _is_none(one.value) for one in own):
                 yield f"{prefix}{node.name}"
+
+
+def _generators(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of the checks that have a ``yield``, unless a decorator may run them as a generator.
+
+    Such a decorator comes from another module, or has a loop or a function in it that reads a generator.
+    """
+    functions = {one.name: one for one in defined_in(tree.body) if isinstance(one, Function)}
+    for prefix, check in _checks_of(tree.body, ""):
+        if any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(check)) and all(
+            _mark(one) or _passes_on(one, functions) for one in check.decorator_list
+        ):
+            yield f"{prefix}{check.name}"
+
+
+def _passes_on(decorator: ast.expr, functions: Mapping[str, Function]) -> bool:
+    """Return whether a decorator of the file only calls the check."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    function = functions.get(called.id) if isinstance(called, ast.Name) else None
+    return function is not None and not any(
+        isinstance(one, ast.For | ast.While | ast.comprehension | ast.YieldFrom)
+        or (isinstance(one, ast.Call) and last_name(one.func) in READS_GENERATORS)
+        for one in ast.walk(function)
+    )
 
 
 def _replaced(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:

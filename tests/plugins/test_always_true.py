@@ -18,6 +18,11 @@ CANNOT_FAIL = {
     "def test_x(client): assert client\nfrom os.path import join as test_x": "::test_x is replaced",
     "class TestIt:\n    def test_x(self): assert self\n    test_x = print": "::TestIt::test_x is replaced",
     "def helper(client):\n    assert (client.ok,)\ndef test_x(client): helper(client)": ":2 asserts a tuple",
+    "def test_x(client):\n    assert client.ok\n    yield": "::test_x has a yield",
+    "class Case(unittest.TestCase):\n    def test_x(self):\n        self.assertEqual(1, 2)\n        yield from []": "::Case::test_x has",
+    "@pytest.mark.slow\ndef test_x(client):\n    one = yield\n    assert client": "::test_x has a yield",
+    "def logged(f):\n    def call(*given):\n        return f(*given)\n    return call\n@logged\ndef test_x(client):\n"
+    "    assert client.ok\n    yield": "::test_x has a yield",
 }
 CLIENT = "def test_x(client, signed_in):\n    "
 NO_EFFECT = {
@@ -194,6 +199,13 @@ CAN_FAIL = [
     "def test_x(client): assert client in (1, 2), (client, 'text')",
     "def test_x(:",
     "def test_x(client): assert client\ntest_x = twice(test_x)",
+    "import pytest\n@pytest.fixture\ndef test_user(): yield 1",
+    "def test_x(client):\n    def rows(): yield 1\n    assert list(rows()) == client",
+    "def test_x(client): assert list(one for one in client)",
+    "import contextlib\n@contextlib.contextmanager\ndef test_mode(): yield",
+    "from twisted.internet.defer import inlineCallbacks\n@inlineCallbacks\ndef test_x(client):\n    yield client\n    assert client",
+    "def runs(f):\n    def call(*given):\n        for _ in f(*given): pass\n    return call\n@runs\ndef test_x(client):\n"
+    "    assert client\n    yield",
     "test_data = [1]\ndef test_x(client): assert test_data",
 ]
 
