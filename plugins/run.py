@@ -23,7 +23,13 @@ from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
 from plugins.integrity.outcomes import Seal
-from plugins.integrity.resource_warnings import Coroutines, LostFailures, StartUpWarnings, warn_only
+from plugins.integrity.resource_warnings import (
+    Coroutines,
+    LostFailures,
+    StartUpWarnings,
+    allow_recording,
+    warn_only,
+)
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
@@ -384,6 +390,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Begin a check: whether its requests count for the latency budgets depends on its stage. Skip it if a skip is in force."""
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None and redactor_key in item.config.stash:
+        allow_recording()
         check = check_of(item, suites_of(item.config))
         if check.skipped and check.exemption is not None:
             # pytest itself skips the item after all wrappers of this hook have begun.

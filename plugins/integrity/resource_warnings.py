@@ -29,6 +29,8 @@ REPORTED_ONLY = (ResourceWarning, pytest.PytestUnraisableExceptionWarning)
 """Warnings that Python raises when it destroys an object, in the check that happens to run then."""
 ORIGIN_DEPTH = 64
 """So many calls may lie between a check and the creation of a coroutine; one with more between is not counted."""
+RECORDING = "record_(property|xml_attribute) is "
+"""How pytest's warnings about these two fixtures begin; the framework's own junit.xml has what they record, or omits it."""
 
 
 class StartUpWarnings:
@@ -72,6 +74,11 @@ def _warn_between_checks() -> None:
 
 def _dotted(category: type[Warning]) -> str:
     return category.__name__ if category.__module__ == "builtins" else f"{category.__module__}.{category.__qualname__}"
+
+
+def allow_recording() -> None:
+    """Hide pytest's warnings about ``record_property`` and ``record_xml_attribute``; call it when marks are applied."""
+    warnings.filterwarnings("ignore", message=RECORDING, category=pytest.PytestWarning)
 
 
 class LostFailures:

@@ -151,6 +151,31 @@ def test_verification_fails_and_its_file_has_no_other_attributes(project: Projec
     assert "seen: a <b> & c" in str(shown["test_it"])
 
 
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_recording_fixtures_of_pytest_change_no_outcome(project: Project, workers: str) -> None:
+    project.add(
+        "auth",
+        """
+        import pytest
+
+        def test_it(client, record_property, record_xml_attribute, record_testsuite_property):
+            record_property("seen", "a property")
+            record_xml_attribute("owner", "an attribute")
+            record_testsuite_property("suite", "x")
+            assert client.get("/health").status_code == 200
+
+        @pytest.mark.filterwarnings("error")
+        def test_strict(client, record_property): test_it(client, record_property, record_property, record_property)
+    """,
+    )
+    run = project.run(workers)
+    assert run.result == PROMOTED, run.output
+    assert "warning" not in run.output
+    cases = {case.get("name"): case for case in read(run.folder).iter("testcase")}
+    assert "seen: a property" in str(cases["test_it"].findtext("system-out"))
+    assert cases["test_it"].get("owner") is None
+
+
 @pytest.mark.parametrize("written", [None, "", "<testsuites><testsuite", "<testsuites/>"], ids=str)
 def test_recovered_run_has_steps_and_verdict(tmp_path: Path, written: str | None) -> None:
     """A killed run leaves no file or a torn one; control characters, markup and secrets do not spoil it."""
