@@ -39,7 +39,7 @@ from plugins.scheduling.serial import SerialPhases
 from plugins.stages import ADVISORY, MARKERS, check_of, gate_of, is_ordinary, today_key
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
-from plugins.terminal.redacting import redact, redact_name
+from plugins.terminal.redacting import redact, redact_collection, redact_name, redact_warning
 from plugins.terminal.tracebacks import shorten
 from verification.declarative.exemptions import today
 from verification.redaction.redactor import LearningRedactor
@@ -295,16 +295,12 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         """Redact the warning before pytest's summary shows it."""
-        text = str(warning_message.message)
-        cleaned = self._run.redactor.clean(text)
-        if cleaned != text:
-            warning_message.message = UserWarning(cleaned)
+        redact_warning(warning_message, self._run.redactor)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count files that were skipped, and redact collection errors."""
-        if report.failed:
-            report.longrepr = self._run.redactor.clean(str(report.longrepr))
-        elif report.skipped:
+        redact_collection(report, self._run.redactor)
+        if report.skipped:
             self._run.skip_file()
 
     @pytest.hookimpl(tryfirst=True)

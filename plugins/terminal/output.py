@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 import logging
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, TextIO
 
 import pytest
 
+from plugins.terminal.redacting import redact, redact_collection, redact_warning
 from plugins.terminal.screen import Screen
 from verification.redaction.output import Guard, RedactedStream
 from verification.redaction.printable import printable
@@ -120,7 +122,10 @@ def _is_stdout(stream: TextIO) -> bool:
 
 
 class WorkerOutput:
-    """Redaction on a worker, which writes only ``--log-file`` itself; its reports and prints go through the controller."""
+    """Redaction on a worker, which writes only ``--log-file`` itself; its reports and prints go through the controller.
+
+    xdist's connection cannot carry half of a surrogate pair: such a text would end the run with an internal error.
+    """
 
     def __init__(self, config: pytest.Config, redactor: LearningRedactor) -> None:
         self._config = config
@@ -130,6 +135,22 @@ class WorkerOutput:
     def pytest_sessionstart(self) -> None:
         """Redact the log file, which pytest opened while it was configured."""
         redact_log_file(self._config, self._redactor)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Redact the report of a subtest: pytest adds its message after the report was made and redacted."""
+        if isinstance(report, pytest.SubtestReport):
+            redact(report, self._redactor)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Redact the error of a file before xdist sends it."""
+        redact_collection(report, self._redactor)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Redact a warning before xdist sends it."""
+        redact_warning(warning_message, self._redactor)
 
 
 def redact_log_file(config: pytest.Config, redactor: LearningRedactor) -> None:

@@ -6,6 +6,7 @@ Control characters are removed as well, since a report can quote an answer of th
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,10 @@ Clean = Callable[[str], str]
 def redact(report: pytest.TestReport, redactor: LearningRedactor) -> None:
     """Redact everything that a report shows except the check's name; see ``redact_name``."""
     clean = _cleaner(redactor)
-    report.sections = [(title, clean(text)) for title, text in report.sections]
-    report.user_properties = [(clean(name), _clean_value(value, clean)) for name, value in report.user_properties]
+    report.sections = [(clean(title), clean(text)) for title, text in report.sections]
+    report.user_properties = [
+        (_clean_text(name, clean), _clean_value(value, clean)) for name, value in report.user_properties
+    ]
     if isinstance(report.longrepr, tuple):  # a skip: path, line, reason
         path, line, reason = report.longrepr
         report.longrepr = (path, line, clean(reason))
@@ -32,10 +35,29 @@ def redact(report: pytest.TestReport, redactor: LearningRedactor) -> None:
         report.wasxfail = clean(report.wasxfail)
     if isinstance(report, pytest.SubtestReport):
         context = report.context
-        message = context.msg and clean(context.msg)
-        values = {name: clean(value) for name, value in context.kwargs.items()}
+        message = context.msg and _clean_text(context.msg, clean)  # a check can give any object
+        values = {clean(name): _clean_text(value, clean) for name, value in context.kwargs.items()}
         if (message, values) != (context.msg, context.kwargs):
             report.context = type(context)(msg=message, kwargs=values)
+
+
+def redact_collection(report: pytest.CollectReport, redactor: LearningRedactor) -> None:
+    """Redact the report of a file that was skipped or could not be collected."""
+    clean = _cleaner(redactor)
+    report.sections = [(clean(title), clean(text)) for title, text in report.sections]
+    if isinstance(report.longrepr, tuple):  # a skip: path, line, reason
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, clean(reason))
+    elif report.longrepr is not None:
+        report.longrepr = clean(str(report.longrepr))
+
+
+def redact_warning(shown: warnings.WarningMessage, redactor: LearningRedactor) -> None:
+    """Redact the text of a warning."""
+    text = str(shown.message)
+    cleaned = _cleaner(redactor)(text)
+    if cleaned != text:
+        shown.message = UserWarning(cleaned)
 
 
 def redact_name(report: pytest.TestReport, redactor: LearningRedactor) -> None:
@@ -81,11 +103,24 @@ def _cleaned_parts(value: Any, clean: Clean) -> Any:
 
 
 def _clean_value(value: Any, clean: Clean) -> Any:
-    """Return a property's value with all texts in it redacted."""
-    if isinstance(value, str):
-        return clean(value)
+    """Return a property's value with all texts in it redacted, in types that JSON and xdist's connection have."""
+    if value is None or isinstance(value, bool):
+        return value
+    for number in (int, float):
+        if isinstance(value, number):  # also a subclass, such as IntEnum or numpy's float64
+            return number(value)
     if isinstance(value, dict):
-        return {name: _clean_value(inner, clean) for name, inner in value.items()}
+        return {_clean_key(name, clean): _clean_value(inner, clean) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_clean_value(inner, clean) for inner in value]
-    return value
+    return _clean_text(value, clean)
+
+
+def _clean_key(key: Any, clean: Clean) -> Any:
+    return _clean_text(key, clean) if isinstance(key, str | tuple) else _clean_value(key, clean)
+
+
+def _clean_text(value: Any, clean: Clean) -> str:
+    """Return a text of exactly the type ``str``, the only one that execnet sends; of any other object, its text."""
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    return clean(text)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import warnings
+from datetime import date
+from decimal import Decimal
+from enum import IntEnum, StrEnum
 from typing import Any, cast
 from xml.etree import ElementTree
 
+import execnet
 import pytest
+from _pytest.subtests import SubtestContext
 
 from plugins.integrity.outcomes import message_of
-from plugins.terminal.redacting import redact
+from plugins.terminal.output import WorkerOutput
+from plugins.terminal.redacting import redact, redact_collection, redact_warning
 from tests.plugins.project import REJECTED, Project
 from tests.plugins.world import TOKEN, USERS
 from verification.redaction.redactor import LearningRedactor
@@ -128,3 +135,77 @@ def test_report_without_a_secret_is_left_as_it_is() -> None:
     before = report.longreprtext
     redact(report, LearningRedactor({}))
     assert report.longreprtext == before
+
+
+HALF = "half \ud800"
+"""A text that no encoding can write, as a service can answer it in JSON."""
+
+
+class Kind(StrEnum):
+    A = "canary-1234"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+def learned() -> LearningRedactor:
+    redactor = LearningRedactor({})
+    redactor.learn("canary-1234")
+    return redactor
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({HALF: {HALF}}, {"half \\ud800": "{'half \\ud800'}"}),
+        ({"canary-1234": 1, 2: None, ("a", HALF): 3}, {"[redacted]": 1, 2: None, "('a', 'half \\ud800')": 3}),
+        ([HALF, (1.5, True)], ["half \\ud800", [1.5, True]]),
+        ([Kind.A, {Kind.A: Number.ONE}], ["[redacted]", {"[redacted]": 1}]),
+        ([date(2026, 1, 2), Decimal("1.5"), b"canary-1234"], ["2026-01-02", "1.5", "b'[redacted]'"]),
+    ],
+)
+def test_values_of_a_check_reach_the_coordinator(value: Any, shown: Any) -> None:
+    report = failed("pass; 1 / 0")
+    report.user_properties = [(HALF, value)]
+    redact(report, learned())
+    sent = execnet.loads(execnet.dumps(report._to_json()["user_properties"]))
+    assert sent == [("half \\ud800", shown)]
+
+
+def test_message_of_a_subtest_reaches_the_coordinator(pytestconfig: pytest.Config) -> None:
+    report = pytest.SubtestReport._new(failed("1 / 0"), SubtestContext(msg=HALF, kwargs={HALF: HALF}), None, None)
+    WorkerOutput(pytestconfig, learned()).pytest_runtest_logreport(report)
+    assert report.context.msg == "half \\ud800"
+    execnet.dumps(report._to_json()["_subtest.context"])
+
+
+def test_errors_and_warnings_of_a_file_reach_the_coordinator() -> None:
+    report = pytest.CollectReport("suites/x.py", "failed", longrepr=HALF, result=[], sections=[(HALF, HALF)])
+    redact_collection(report, learned())
+    skipped = pytest.CollectReport("suites/x.py", "skipped", longrepr=("x.py", 1, HALF), result=[])
+    redact_collection(skipped, learned())
+    execnet.dumps([report.longrepr, report.sections, skipped.longrepr])
+    shown = warnings.WarningMessage(UserWarning(HALF), UserWarning, "x.py", 1)
+    redact_warning(shown, learned())
+    assert str(shown.message) == "half \\ud800"
+
+
+@pytest.mark.soak
+def test_half_characters_of_a_check_with_workers(project: Project) -> None:
+    project.add(
+        "endpoints",
+        """
+        import json, warnings, pytest
+        half = json.loads('"half \\\\ud800"')
+        @pytest.mark.filterwarnings("default")
+        def test_x(client, record_property, subtests):
+            record_property("a", {half: 1})
+            warnings.warn(half)
+            with subtests.test(msg=half):
+                assert client.get("/health").status_code == 500
+        """,
+    )
+    run = project.run("-n2")
+    assert run.result == REJECTED, run.output
+    assert "assert 200 == 500" in run.report["reason"]
