@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import unittest
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -15,17 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.described.checks import checks_of
 from plugins.stages import DESCRIPTION, files_of_checks, python_files
 from verification.declarative.checks import load
 from verification.declarative.service import InvalidService, load_service
-from verification.declarative.source import InvalidChecks
+from verification.declarative.source import DEEPEST, LARGEST, InvalidChecks
 
 # pytest collects the functions, methods and classes whose names begin so, and each unittest.TestCase.
 CHECK_PREFIX, GROUP_PREFIX = "test", "Test"
 NO_CHECKS = frozenset({"fixture", "property", "cached_property"})
 """Decorators whose results pytest does not collect, under any name of the function."""
+CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
+LIST = ""
+"""Stands for a list where a mapping has a key."""
+REQUESTS = ("request", "steps", "expect")
+"""Keys that an entry of another list does not have; ``name`` has one in an answer of /health, too."""
 
 
 def declared(suites: Path) -> Iterator[str]:
@@ -113,6 +120,69 @@ def last_name(node: ast.expr) -> str:
 def is_group(node: ast.ClassDef) -> bool:
     """Return whether pytest collects this class, as far as the class alone shows it."""
     return node.name.startswith(GROUP_PREFIX) or any(last_name(base).endswith("TestCase") for base in node.bases)
+
+
+def near(word: str, name: str) -> bool:
+    """Return whether a word is this name, or one letter or one exchange of two neighbours away from it."""
+    if word == name:
+        return True
+    if len(word) == len(name):
+        wrong = [n for n, (a, b) in enumerate(zip(word, name, strict=True)) if a != b]
+        swapped = len(wrong) == 2 and wrong[1] == wrong[0] + 1 and word[wrong[0]] == name[wrong[1]]
+        return len(wrong) == 1 or (swapped and word[wrong[1]] == name[wrong[0]])
+    longer, shorter = sorted((word, name), key=len, reverse=True)
+    return len(longer) == len(shorter) + 1 and any(
+        longer[:n] + longer[n + 1 :] == shorter for n in range(len(longer))
+    )  # fmt: skip
+
+
+def holds_a_list_of_checks(path: Path) -> bool:
+    """Return whether a file is YAML or JSON whose key ``checks`` holds a list of checks; only its first megabyte counts."""
+    text = beginning(path)
+    return "\0" not in text and CHECKS_KEY.search(text) is not None and _lists_checks(text)
+
+
+def beginning(path: Path) -> str:
+    """Return the first megabyte of a file; an empty text if it cannot be read, or is a pipe, which would never end."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(LARGEST).decode("utf-8-sig", errors="replace")
+    except OSError:
+        pass
+    return ""
+
+
+def _lists_checks(text: str) -> bool:
+    """Return whether an item of the list below the key ``checks`` of this text has a request, steps or an expectation.
+
+    The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
+    """
+    path: list[str | None] = []  # the key of each mapping around the event; None before a key
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            match event:
+                case yaml.ScalarEvent(value=value) if path and path[-1] is None:
+                    path[-1] = value
+                    if path[:-1] == ["checks", LIST] and value in REQUESTS:
+                        return True
+                    continue
+                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                    path.append(None if isinstance(event, yaml.MappingStartEvent) else LIST)
+                    if len(path) > DEEPEST or path[0] == LIST:
+                        break
+                    continue
+                case yaml.CollectionEndEvent():
+                    path.pop()
+                case yaml.NodeEvent():
+                    pass
+                case _:
+                    continue
+            if path and path[-1] != LIST:
+                path[-1] = None  # a value is complete
+    except yaml.YAMLError:
+        pass
+    return False
 
 
 def uncollected(names: Iterable[str], nodeids: Iterable[str]) -> list[str]:

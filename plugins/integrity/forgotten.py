@@ -14,9 +14,15 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-import yaml
-
-from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
+from plugins.integrity.collection_guard import (
+    CHECK_PREFIX,
+    GROUP_PREFIX,
+    beginning,
+    checks_in,
+    holds_a_list_of_checks,
+    is_group,
+    near,
+)
 from plugins.integrity.python_source import (
     LOADED,
     PYTHON,
@@ -34,7 +40,6 @@ from plugins.integrity.python_source import (
 )
 from plugins.stages import CONTRACT_FOLDER, files_below, files_of_checks
 from verification.declarative.checks import SUFFIXES
-from verification.declarative.source import DEEPEST, LARGEST
 
 FIXTURES_FILES = [
     Path(__file__).resolve().parents[1] / name for name in ("fixtures.py", "streams.py", "described/fixtures.py")
@@ -57,13 +62,8 @@ WRAPPER = re.compile(
     r"(functools|typing|mock|unittest\.mock)\.|(cache|lru_cache|wraps|staticmethod|classmethod|patch|no_type_check)\b"
 )
 OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.(setter|getter|deleter)$")
-CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
-LIST = ""
-"""Stands for a list where a mapping has a key."""
 DOCUMENTS = (".md", ".rst", ".html", ".txt")
 """Files in which an example of a check may stand; ``x.yaml.txt`` is a file of checks with another ending."""
-REQUESTS = ("request", "steps", "expect")
-"""Keys that an entry of another list does not have; ``name`` has one in an answer of /health, too."""
 NEAR_FILES = ("test", "tests", "check", "checks", "spec")
 
 
@@ -163,7 +163,7 @@ def _asserts_for_nobody(source: PythonSource, body: Sequence[ast.stmt], project:
 
 def _near_file(stem: str) -> bool:
     words = [word for word in re.split(r"[^a-zA-Z]+", stem) if word]
-    return bool(words) and any(_near(word.lower(), name) for word in (words[0], words[-1]) for name in NEAR_FILES)
+    return bool(words) and any(near(word.lower(), name) for word in (words[0], words[-1]) for name in NEAR_FILES)
 
 
 def _meant_file(path: Path) -> str:
@@ -172,7 +172,7 @@ def _meant_file(path: Path) -> str:
     words = [word for word in re.split(r"[^a-zA-Z0-9]+", stem) if word]
     kept = [
         word for number, word in enumerate(words)
-        if number not in (0, len(words) - 1) or not any(_near(word.lower(), name) for name in NEAR_FILES)
+        if number not in (0, len(words) - 1) or not any(near(word.lower(), name) for name in NEAR_FILES)
     ]  # fmt: skip
     name = "_".join(kept) if kept and path.name not in LOADED else path.parent.name
     return f"test_{name}{PYTHON}"
@@ -197,7 +197,7 @@ def _is_read(path: Path, suites: Path, project: Project) -> bool:
     if path.suffix in named or any(fnmatch(path.name, one) for one in named):
         return True
     key = re.compile(rf"""\bfile["']?[ ]*:[ ]*["']?([^\s"']*/)?{re.escape(path.name)}""")
-    return any(key.search(_beginning(one)) for one in files_of_checks(suites))
+    return any(key.search(beginning(one)) for one in files_of_checks(suites))
 
 
 def _is_data(path: Path, meant: str) -> bool:
@@ -217,7 +217,7 @@ def _is_listed(path: Path, suites: Path, project: Project) -> bool:
 def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
     """Yield the files of checks in YAML that stand in the contract's folder, which no gate reads."""
     for path in files_below(suites / CONTRACT_FOLDER):
-        if path.suffix in SUFFIXES and _holds_a_list_of_checks(path):
+        if path.suffix in SUFFIXES and holds_a_list_of_checks(path):
             yield Forgotten(path.relative_to(suites.parent).as_posix(), f"{suites.name}/GATE/{path.name}")
 
 
@@ -231,58 +231,9 @@ def _meant_ending(path: Path) -> str | None:
     if path.suffix.lower() in SUFFIXES:
         return path.stem + path.suffix.lower()
     kept = [ending for ending in endings if ending in SUFFIXES]
-    if endings and (kept or endings[-1] not in DOCUMENTS) and _holds_a_list_of_checks(path):
+    if endings and (kept or endings[-1] not in DOCUMENTS) and holds_a_list_of_checks(path):
         return f"{stem}{kept[0] if kept else SUFFIXES[0]}"
     return None
-
-
-def _holds_a_list_of_checks(path: Path) -> bool:
-    """Return whether a file is YAML or JSON whose key ``checks`` holds a list of checks; only its first megabyte counts."""
-    text = _beginning(path)
-    return "\0" not in text and CHECKS_KEY.search(text) is not None and _lists_checks(text)
-
-
-def _beginning(path: Path) -> str:
-    """Return the first megabyte of a file; an empty text if it cannot be read, or is a pipe, which would never end."""
-    try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return file.read(LARGEST).decode("utf-8-sig", errors="replace")
-    except OSError:
-        pass
-    return ""
-
-
-def _lists_checks(text: str) -> bool:
-    """Return whether an item of the list below the key ``checks`` of this text has a request, steps or an expectation.
-
-    The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
-    """
-    path: list[str | None] = []  # the key of each mapping around the event; None before a key
-    try:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            match event:
-                case yaml.ScalarEvent(value=value) if path and path[-1] is None:
-                    path[-1] = value
-                    if path[:-1] == ["checks", LIST] and value in REQUESTS:
-                        return True
-                    continue
-                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                    path.append(None if isinstance(event, yaml.MappingStartEvent) else LIST)
-                    if len(path) > DEEPEST or path[0] == LIST:
-                        break
-                    continue
-                case yaml.CollectionEndEvent():
-                    path.pop()
-                case yaml.NodeEvent():
-                    pass
-                case _:
-                    continue
-            if path and path[-1] != LIST:
-                path[-1] = None  # a value is complete
-    except yaml.YAMLError:
-        pass
-    return False
 
 
 # -- functions and classes ---------------------------------------------------------------------------------------------
@@ -316,7 +267,7 @@ def _in_class(
             yield from _in_class(method, source, f"{place}::{method.name}", project, nodeids)
             continue
         # A class with bases may override one of their methods.
-        named = not node.bases or _near(_first_word(method.name), CHECK_PREFIX)
+        named = not node.bases or near(_first_word(method.name), CHECK_PREFIX)
         if named and _is_forgotten(method, source, project, method=True):
             yield Forgotten(f"{place}::{method.name}", _meant_function(method.name))
         yield from _nested(method, source, place.partition("::")[0])
@@ -379,7 +330,7 @@ def _is_reached(node: Function, source: PythonSource, project: Project, method: 
     if computed and (texts > 0 or any(one.texts[name] for one in company if one.lookups.is_computed(given))):
         return True
     word = _first_word(name)
-    plain = word in WORDS or not _near(word, CHECK_PREFIX)
+    plain = word in WORDS or not near(word, CHECK_PREFIX)
     classes = frozenset(one.name for one in source.definitions if isinstance(one, ast.ClassDef))
     return plain and (source.lookups.takes_all(method, classes) or any(one.lookups.lists(given) for one in company))
 
@@ -396,14 +347,14 @@ def _looks_forgotten(node: Function, source: PythonSource, project: Project, met
     if any(MARK.match(kind) for kind in kinds):
         return True  # a mark has an effect on checks alone
     word = _first_word(node.name)
-    if _near(word, CHECK_PREFIX) and word not in WORDS and not node.name.startswith("_"):
+    if near(word, CHECK_PREFIX) and word not in WORDS and not node.name.startswith("_"):
         return True
     if any(not WRAPPER.match(kind) for kind in kinds):
         return False  # a decorator of another library may register the function, as ``@app.route("/")`` does
     needs = parameters(node)
     looks_like_one = needs <= _fixtures(project) and asserts(node)
     if word in WORDS or node.name.startswith("_"):
-        return looks_like_one and (word in WORDS or _near(word, CHECK_PREFIX))
+        return looks_like_one and (word in WORDS or near(word, CHECK_PREFIX))
     return looks_like_one and bool(needs)
 
 
@@ -429,24 +380,10 @@ def _first_word(name: str) -> str:
     return found[1].lower() if found else ""
 
 
-def _near(word: str, name: str) -> bool:
-    """Return whether a word is this name, or one letter or one exchange of two neighbours away from it."""
-    if word == name:
-        return True
-    if len(word) == len(name):
-        wrong = [n for n, (a, b) in enumerate(zip(word, name, strict=True)) if a != b]
-        swapped = len(wrong) == 2 and wrong[1] == wrong[0] + 1 and word[wrong[0]] == name[wrong[1]]
-        return len(wrong) == 1 or (swapped and word[wrong[1]] == name[wrong[0]])
-    longer, shorter = sorted((word, name), key=len, reverse=True)
-    return len(longer) == len(shorter) + 1 and any(
-        longer[:n] + longer[n + 1 :] == shorter for n in range(len(longer))
-    )  # fmt: skip
-
-
 def _meant_function(name: str) -> str:
     plain = name.lstrip("_")
     word = _first_word(name)
-    rest = plain[len(word) :].lstrip("_") if _near(word, CHECK_PREFIX) or word in WORDS else plain
+    rest = plain[len(word) :].lstrip("_") if near(word, CHECK_PREFIX) or word in WORDS else plain
     return f"test_{rest}" if rest else "test_it"
 
 
