@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unittest
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -21,6 +22,7 @@ from plugins.integrity.collection_guard import (
     checks_in,
     holds_a_list_of_checks,
     is_group,
+    last_name,
     near,
 )
 from plugins.integrity.python_source import (
@@ -53,9 +55,10 @@ PYTEST_FIXTURES = frozenset([
 ])
 # fmt: on
 # Words that are one letter from "test", and words for the same thing: such a function must also look like a check.
-WORDS = frozenset({"best", "fest", "jest", "lest", "nest", "pest", "rest", "tent", "text", "vest", "west", "zest"}) | {
-    *("check", "checks", "verify", "should", "spec", "assert", "ensure")
-}
+CHECK_WORDS = frozenset({"check", "checks", "verify", "should", "spec", "assert", "ensure"})
+WORDS = CHECK_WORDS | {"best", "fest", "jest", "lest", "nest", "pest", "rest", "tent", "text", "vest", "west", "zest"}
+KNOWN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "TestCase", "IsolatedAsyncioTestCase"})
+"""Base classes of Python itself: none of them calls a method that it does not have."""
 SETUP = re.compile(r"setup|teardown|setUp|tearDown|pytest_|__")
 MARK = re.compile(r"(\w+\.)?mark\.")
 WRAPPER = re.compile(
@@ -152,13 +155,26 @@ def _asserts_for_nobody(source: PythonSource, body: Sequence[ast.stmt], project:
             found = _asserts_for_nobody(source, node.body, project, method=True)
         else:
             helper = node.name.startswith("_") or SETUP.match(node.name) or node.decorator_list
-            asserting = not helper and asserts(node) and parameters(node) <= _fixtures(project)
+            like_a_check = (
+                not helper and parameters(node) <= _fixtures(project) and not _used_beside(node, source, method)
+            )
             found = _is_forgotten(node, source, project, method) or (
-                asserting and not _used_beside(node, source, method)
+                like_a_check and (_judges(node, source, project) or _asks_the_product(node, source, project))
             )
         if found:
             return True
     return False
+
+
+def _asks_the_product(node: Function, source: PythonSource, project: Project) -> bool:
+    """Return whether a function takes a fixture of the product and returns nothing, in a file named as one of checks.
+
+    ``rest_client.py`` and ``text.py`` are one letter away from "test", but are names of helpers.
+    """
+    own = (framework_fixtures() | project.fixtures) - PYTEST_FIXTURES
+    words = set(re.split(r"[^a-z]+", source.path.stem.lower()))
+    named = _near_file(source.path.stem) and not words & (WORDS - CHECK_WORDS)
+    return named and bool(parameters(node) & own) and not _returns(node)
 
 
 def _near_file(stem: str) -> bool:
@@ -266,11 +282,33 @@ def _in_class(
         if isinstance(method, ast.ClassDef):
             yield from _in_class(method, source, f"{place}::{method.name}", project, nodeids)
             continue
-        # A class with bases may override one of their methods.
-        named = not node.bases or near(_first_word(method.name), CHECK_PREFIX)
-        if named and _is_forgotten(method, source, project, method=True):
+        missed = _is_forgotten(method, source, project, method=True)
+        if missed and (near(_first_word(method.name), CHECK_PREFIX) or _is_new(method, node, source, project)):
             yield Forgotten(f"{place}::{method.name}", _meant_function(method.name))
         yield from _nested(method, source, place.partition("::")[0])
+
+
+def _is_new(
+    method: Function, node: ast.ClassDef, source: PythonSource, project: Project, below: tuple[ast.ClassDef, ...] = ()
+) -> bool:
+    """Return whether no base of a class has this method. A base of a library may: then only a check's own name counts."""
+    below = (*below, node)
+    for base in node.bases:
+        name = last_name(base.value if isinstance(base, ast.Subscript) else base)
+        if name in KNOWN_BASES:
+            if name.endswith("TestCase") and hasattr(unittest.IsolatedAsyncioTestCase, method.name):
+                return False
+            continue
+        classes = 0
+        for file, one in _named(name, source, project):
+            if isinstance(one, ast.ClassDef) and one not in below:
+                classes += 1
+                own = {each.name for each in _definitions(one.body)}
+                if method.name in own or not _is_new(method, one, file, project, below):
+                    return False
+        if not classes and (_first_word(method.name) not in CHECK_WORDS or not parameters(method)):
+            return False
+    return True
 
 
 def _has_checks(node: ast.ClassDef) -> bool:
@@ -352,10 +390,57 @@ def _looks_forgotten(node: Function, source: PythonSource, project: Project, met
     if any(not WRAPPER.match(kind) for kind in kinds):
         return False  # a decorator of another library may register the function, as ``@app.route("/")`` does
     needs = parameters(node)
-    looks_like_one = needs <= _fixtures(project) and asserts(node)
+    looks_like_one = needs <= _fixtures(project) and _judges(node, source, project)
     if word in WORDS or node.name.startswith("_"):
         return looks_like_one and (word in WORDS or near(word, CHECK_PREFIX))
     return looks_like_one and bool(needs)
+
+
+def _judges(node: Function, source: PythonSource, project: Project) -> bool:
+    """Return whether a function asserts, itself or in a function of the project. A helper that returns a value does neither.
+
+    ``raise_for_status()`` in a function without parameters is part of a script.
+    """
+    return asserts(node) or (bool(parameters(node)) and not _returns(node) and _calls_a_judge(node, source, project))
+
+
+def _returns(function: Function) -> bool:
+    """Return whether a function returns or yields a value."""
+    return any(
+        isinstance(node, ast.Yield | ast.YieldFrom) or (isinstance(node, ast.Return) and node.value is not None)
+        for node in ast.walk(function)
+    )
+
+
+def _calls_a_judge(function: Function, source: PythonSource, project: Project) -> bool:
+    """Return whether a function calls ``raise_for_status``, or a function of the project that asserts, itself or by a call."""
+    left, seen = [(source, function)], set[tuple[Path, int]]()
+    while left:
+        file, one = left.pop()
+        if (file.path, one.lineno) in seen:
+            continue
+        seen.add((file.path, one.lineno))
+        given = {argument.arg for argument in ast.walk(one.args) if isinstance(argument, ast.arg)} - {"self", "cls"}
+        for call in (node for node in ast.walk(one) if isinstance(node, ast.Call)):
+            name = last_name(call.func)
+            if name == "raise_for_status":
+                return True
+            if isinstance(call.func, ast.Attribute) and last_name(call.func.value) in given:
+                continue  # a method of a fixture
+            called = [(place, new) for place, new in _named(name, file, project) if isinstance(new, Function)]
+            if any(asserts(new) for _, new in called):
+                return True
+            left += called
+    return False
+
+
+def _named(name: str, source: PythonSource, project: Project) -> Iterator[tuple[PythonSource, Function | ast.ClassDef]]:
+    """Yield the functions, methods and classes that a file may mean by this name: its own, and those of its imports."""
+    names = {name} | {old for one in source.imports for old, new in one.names or () if new == name}
+    for file in project.reachable(source):
+        for node in ast.walk(file.tree or ast.Module([], [])):
+            if isinstance(node, Function | ast.ClassDef) and node.name in names:
+                yield file, node
 
 
 def _makes_something_else(node: Function, source: PythonSource) -> bool:

@@ -215,6 +215,22 @@ class Project:
         paths = {path for one in places for path in (one.with_suffix(PYTHON), one / "__init__.py")}
         return [read(path) for path in sorted(paths - set(known)) if path.is_file()]
 
+    def reachable(self, source: PythonSource) -> list[PythonSource]:
+        """Return this file, and the files of the project that it imports, directly or through other files."""
+        if source.path not in self._reachable:
+            found, left = [source], [source]
+            while left:
+                one = left.pop()
+                more = [other for other in self.sources if one.imports_of(other.path) and other not in found]
+                more += self._packages(one, {other.path for other in (*self.sources, *found)})
+                found, left = [*found, *more], [*left, *more]
+            self._reachable[source.path] = found
+        return self._reachable[source.path]
+
+    @cached_property
+    def _reachable(self) -> dict[Path, list[PythonSource]]:
+        return {}
+
     def importers(self, source: PythonSource) -> Iterator[tuple[PythonSource, Import]]:
         """Yield the other running files that import this one."""
         for other in self.running:
@@ -295,6 +311,10 @@ def asserts(function: Function) -> bool:
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            if last_name(raised) == "AssertionError":
+                return True
         if isinstance(node, ast.Call) and re.match(r"assert|raises$|fail$|refused$", last_name(node.func)):
             return True
     return False

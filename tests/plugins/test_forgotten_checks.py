@@ -51,7 +51,34 @@ FILES = {
 WORDS = (
     "NAMES = ['login', '/login', 'check_login', 'test_x', 'Login']\ndef test_it(client): assert client.login.Login\n"
 )
+HELPER = {"../helpers.py": "def expect_ok(answer):\n    assert answer.status_code == 200\n    return answer\n"}
+OK = "from suites.helpers import expect_ok\n"
+RAISES = "client.get('/nope').raise_for_status()"
+# Files that assert through ``raise_for_status`` or a function of the project, and the name that was probably meant.
+BY_A_HELPER = {
+    "check_billing.py": (f"def check_invoice(client): {RAISES}\n", "test_billing.py"),
+    "check_login.py": (OK + "def check_login(client): expect_ok(client.get('/'))\n", "test_login.py"),
+    "invoices.py": (OK + "def invoice(client): expect_ok(client.get('/'))\n", "test_invoices.py"),
+    "renamed.py": (
+        "from suites.helpers import expect_ok as ok\ndef invoice(client): ok(client.get('/'))\n",
+        "test_renamed.py",
+    ),
+    "whole.py": ("import suites.helpers as h\ndef invoice(client): h.expect_ok(client.get('/'))\n", "test_whole.py"),
+    "billing_test.py": ("def invoice(client): somewhere.expect(client.get('/'))\n", "test_billing.py"),
+    "billing_spec.py": (f"class BillingSpec:\n    def it_works(self, client): {RAISES}\n", "test_billing.py"),
+    "raising.py": ("def login(client):\n    if client.get('/'): raise AssertionError('no')\n", "test_raising.py"),
+}
 FUNCTIONS = {
+    f"def check_login(client): {RAISES}": "test_login",
+    f"def login_works(client): {RAISES}": "test_login_works",
+    OK + "def verify_login(client): expect_ok(client.get('/'))": "test_login",
+    OK + "def it_should_login(client):\n    for one in '/', '/a': expect_ok(client.get(one))": "test_it_should_login",
+    "def ok(answer): sure(answer)\ndef sure(answer): assert answer\ndef it_works(client): ok(client)": "test_it_works",
+    "class TestIt:\n    def login(self, client): self._ok(client)\n"
+    "    def _ok(self, client): assert client": "test_login",
+    "class Base: pass\nclass TestIt(Base):\n    def login(self, client): assert client": "test_login",
+    "class TestIt(Base):\n    def check_login(self, client): assert client": "test_login",
+    "class It(unittest.TestCase):\n    def should_login(self): self.assertEqual(1, 2)": "test_login",
     "def tets_x(client): assert client": "test_x",
     "def tset_x(client): assert client": "test_x",
     "def tes_x(client): assert client": "test_x",
@@ -84,6 +111,16 @@ FUNCTIONS = {
     "NAME = 'tets_x'\ndef tets_x(client): assert client": "test_x",
 }
 HELPERS = {
+    "a method of a base's": "class Base:\n    def check(self, client): pass\nclass TestIt(Base):\n"
+    "    def check(self, client): assert client",
+    "called by a base": "class Base:\n    def test_x(self, client): self.check(client)\nclass TestIt(Base):\n"
+    "    def check(self, client): assert client",
+    "a method of unittest": "class It(unittest.TestCase):\n    def run(self, request): assert request",
+    "a base of a library by its own name": "class Base(lib.Base): pass\nclass TestIt(Base):\n"
+    "    def answer_of(self, client): assert client",
+    "a base of a library": "class TestIt(lib.Base):\n    def answer_of(self, client): assert client",
+    "it returns a value": f"def token(client):\n    answer = {RAISES}\n    return answer",
+    "a method of a fixture": "def token(client): client.ok()\ndef ok(answer): assert answer",
     "called": "def text_of(client): return client.text\ndef test_it(client): assert text_of(client)",
     "passed on": "def tets_x(client): assert client\ndef test_it(client): client.each(tets_x)",
     "called by its class": "class TestIt:\n    def check(self, client): assert client\n"
@@ -127,9 +164,33 @@ def test_file(tmp_path: Path, name: str) -> None:
     assert found(tmp_path, {name: source}) == [f"suites/privacy/{name} is never collected; {meant} was probably meant"]
 
 
+@pytest.mark.parametrize("name", BY_A_HELPER)
+def test_file_that_asserts_through_a_helper(tmp_path: Path, name: str) -> None:
+    source, meant = BY_A_HELPER[name]
+    texts = found(tmp_path, {**HELPER, name: source})
+    assert texts == [f"suites/privacy/{name} is never collected; {meant} was probably meant"]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("check_orders.py", "def token(client): return client.post('/login').json()\n"),
+        ("check_orders.py", "def seed(client, order): client.post('/orders', json=order)\n"),
+        ("check_all.py", "def run(client): client.get('/')\nif __name__ == '__main__': run(make())\n"),
+        ("check_rows.py", "import pytest\n@pytest.fixture\ndef rows(client): client.get('/').raise_for_status()\n"),
+        ("rest_client.py", "def clear(client): client.delete('/orders')\n"),
+        ("order_page.py", "class OrderPage:\n    def open(self, client): client.get('/orders')\n"),
+        ("fetch.py", "import httpx\ndef fetch(): httpx.get('http://a').raise_for_status()\n"),
+        ("seeds.py", "def seed(client):\n    answer = client.post('/')\n    answer.raise_for_status()\n    return answer\n"),
+    ],
+)  # fmt: skip
+def test_file_of_helpers(tmp_path: Path, name: str, source: str) -> None:
+    assert found(tmp_path, {**HELPER, name: source}) == []
+
+
 @pytest.mark.parametrize("source", FUNCTIONS)
 def test_function_or_class(tmp_path: Path, source: str) -> None:
-    [text] = found(tmp_path, {"test_more.py": source + "\n"})
+    [text] = found(tmp_path, {**HELPER, "test_more.py": source + "\n"})
     assert text.startswith("suites/privacy/test_more.py::")
     assert text.endswith(f" is never collected; {FUNCTIONS[source]} was probably meant")
 
