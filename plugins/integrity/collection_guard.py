@@ -36,7 +36,10 @@ REQUESTS = ("request", "steps", "expect")
 
 
 def declared(suites: Path) -> Iterator[str]:
-    """Yield the checks in the gates' files: node ids without parameters, relative to the parent of ``suites``."""
+    """Yield the checks in the gates' files: node ids without parameters, relative to the parent of ``suites``.
+
+    Of a file of checks with a mistake, yield the file.
+    """
     for path in python_files(suites):
         tree = parse(path)
         if tree is not None:
@@ -47,7 +50,9 @@ def declared(suites: Path) -> Iterator[str]:
         try:
             yield from (f"{file}::{check.name}" for check in load(path, file))
         except (InvalidChecks, OSError):
-            continue  # plugins.declarative reports it as a collection error
+            # plugins.declarative reports it as a collection error, but not in a folder that pytest skips, such as dist.
+            if holds_a_list_of_checks(path):
+                yield file
     yield from _described(suites)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from plugins.integrity.collection_guard import declared, duplicates, uncollected
 
 SOURCE = """
@@ -94,3 +96,20 @@ def test_alternatives_are_no_duplicates(tmp_path: Path) -> None:
     assert duplicates(declared(folder)) == []
     (folder / "health" / "test_more.py").write_text(alternatives + "def test_a(): ...\n")
     assert duplicates(declared(folder)) == ["suites/health/test_more.py::test_a"]
+
+
+@pytest.mark.parametrize("folder", ["dist", ".hidden", "ok"])
+@pytest.mark.parametrize("entry", ["request: GET /health, expct: 204", "steps: [{}]", "expect: 204, tags: {{"])
+def test_file_of_checks_with_a_mistake(tmp_path: Path, folder: str, entry: str) -> None:
+    path = tmp_path / "suites" / "health" / folder / "x.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"checks:\n  - {{name: a, {entry}}}\n")
+    assert uncollected(declared(tmp_path / "suites"), []) == [f"suites/health/{folder}/x.yaml"]
+
+
+@pytest.mark.parametrize("text", ["users: [a, b]\n", "checks: [database, redis]\n", "- a\n", "{{ template }}\n", ""])
+def test_data_in_a_folder_that_pytest_skips(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "suites" / "health" / "node_modules" / "data.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert list(declared(tmp_path / "suites")) == []

@@ -219,6 +219,15 @@ def test_conftest_leaves_a_link_out(project: Project, kind: str) -> None:
     assert f"suites/endpoints/shared/{name} was not collected" in reason
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("expect", ["expct: 204", "expect: 204"])
+def test_file_of_checks_in_a_folder_that_pytest_skips(project: Project, expect: str) -> None:
+    path = project.path / "suites" / "endpoints" / "dist" / "x.yaml"
+    path.parent.mkdir()
+    path.write_text(f"checks:\n  - name: a\n    request: GET /health\n    {expect}\n")
+    assert "suites/endpoints/dist/x.yaml" in refused(project)
+
+
 def test_link_that_is_collected_is_accepted(project: Project) -> None:
     shared = project.path / "more" / "shared"
     shared.mkdir(parents=True)
