@@ -94,6 +94,15 @@ def checks_in(body: Sequence[ast.stmt], prefix: str = "") -> Counter[str]:
     return found
 
 
+def defines_nothing(tree: ast.Module) -> bool:
+    """Return whether a file is empty, or has only comments, texts and imports."""
+    return all(
+        isinstance(node, ast.Import | ast.ImportFrom | ast.Pass)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in tree.body
+    )
+
+
 def ways(node: ast.stmt) -> list[list[list[ast.stmt]]]:
     """Return the ways through a compound statement: for each, the blocks that run one after the other."""
     match node:
@@ -125,6 +134,12 @@ def last_name(node: ast.expr) -> str:
 def is_group(node: ast.ClassDef) -> bool:
     """Return whether pytest collects this class, as far as the class alone shows it."""
     return node.name.startswith(GROUP_PREFIX) or any(last_name(base).endswith("TestCase") for base in node.bases)
+
+
+def first_word(name: str) -> str:
+    """Return ``tets`` for ``tets_login`` and for ``TetsLogin``, in small letters."""
+    found = re.match(r"_*([A-Z]+(?=_|$)|[A-Z]?[a-z]+)", name)
+    return found[1].lower() if found else ""
 
 
 def near(word: str, name: str) -> bool:

@@ -7,6 +7,7 @@ fixtures and hooks. Only code counts: a word of a text, as in ``"/login"``, uses
 from __future__ import annotations
 
 import ast
+import json
 import re
 import unittest
 from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +21,8 @@ from plugins.integrity.collection_guard import (
     GROUP_PREFIX,
     beginning,
     checks_in,
+    defines_nothing,
+    first_word,
     holds_a_list_of_checks,
     is_group,
     last_name,
@@ -72,12 +75,14 @@ NEAR_FILES = ("test", "tests", "check", "checks", "spec")
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Something that is never collected, and the name that was probably meant."""
+    """Something that is never collected, and the name that was probably meant; empty for a file without any check."""
 
     what: str
     meant: str
 
     def __str__(self) -> str:
+        if not self.meant:
+            return f"{self.what} has no check; it is empty, or has only comments and imports"
         return f"{self.what} is never collected; {self.meant} was probably meant"
 
 
@@ -95,6 +100,8 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
         if not is_file_of_checks(source.path):
             if (whole or file in files) and _holds_forgotten(source, project):
                 found.append(Forgotten(file, _meant_file(source.path)))
+        elif whole and file not in files and _has_nothing(source, project):
+            found.append(Forgotten(file, ""))
         elif whole or file in files:
             found += _in_file(source, file, project, nodeids if whole else None)
     if whole:
@@ -177,6 +184,11 @@ def _asks_the_product(node: Function, source: PythonSource, project: Project) ->
     return named and bool(parameters(node) & own) and not _returns(node)
 
 
+def _has_nothing(source: PythonSource, project: Project) -> bool:
+    """Return whether a file of checks, which no other file imports, defines nothing."""
+    return source.tree is not None and defines_nothing(source.tree) and not any(project.importers(source))
+
+
 def _near_file(stem: str) -> bool:
     words = [word for word in re.split(r"[^a-zA-Z]+", stem) if word]
     return bool(words) and any(near(word.lower(), name) for word in (words[0], words[-1]) for name in NEAR_FILES)
@@ -199,7 +211,7 @@ def _other_files(suites: Path, project: Project) -> Iterator[Forgotten]:
     for path in files_below(suites):
         if not _counts(path, suites) or path.name.startswith(".") or path.suffix in (PYTHON, ".pyc"):
             continue
-        meant = _meant_ending(path)
+        meant = _meant_ending(path, project)
         # A file beside the one that was meant is a copy, as editors leave them.
         if meant is None or meant == path.name or (path.parent / meant).exists():
             continue
@@ -237,19 +249,36 @@ def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
             yield Forgotten(path.relative_to(suites.parent).as_posix(), f"{suites.name}/GATE/{path.name}")
 
 
-def _meant_ending(path: Path) -> str | None:
+def _meant_ending(path: Path, project: Project) -> str | None:
     endings = [ending.lower() for ending in path.suffixes]
-    stem = path.name.partition(".")[0]
-    if _near_file(stem) and any(ending.rstrip("~") in (PYTHON, ".pyw", ".py3") for ending in endings):
-        return _meant_file(Path(stem + PYTHON).absolute())
+    stem = re.split(r"[.,]", path.name)[0]
+    document = bool(endings) and endings[-1] in DOCUMENTS
+    if _near_file(stem):
+        misspelt = any(ending.rstrip("~ ") in (PYTHON, ".pyw", ".py3") for ending in endings)
+        if misspelt or (not document and path.suffix not in SUFFIXES and _holds_python_checks(path, project)):
+            return _meant_file(path.with_name(stem + PYTHON))
     if path.suffix in SUFFIXES:
         return None
     if path.suffix.lower() in SUFFIXES:
         return path.stem + path.suffix.lower()
     kept = [ending for ending in endings if ending in SUFFIXES]
-    if endings and (kept or endings[-1] not in DOCUMENTS) and holds_a_list_of_checks(path):
+    document |= not endings and path.name.isupper()  # such as README
+    if (kept or not document) and holds_a_list_of_checks(path):
         return f"{stem}{kept[0] if kept else SUFFIXES[0]}"
     return None
+
+
+def _holds_python_checks(path: Path, project: Project) -> bool:
+    """Return whether a file with an unknown ending, or a notebook, is Python with a check in it."""
+    text = beginning(path)
+    try:
+        if path.suffix == ".ipynb":
+            cells = [one["source"] for one in json.loads(text)["cells"] if one["cell_type"] == "code"]
+            lines = "\n".join("".join(one) for one in cells).splitlines()
+            text = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+        return _holds_forgotten(PythonSource(path, ast.parse(text)), project)
+    except (SyntaxError, ValueError, LookupError, TypeError, RecursionError, MemoryError):
+        return False
 
 
 # -- functions and classes ---------------------------------------------------------------------------------------------
@@ -283,7 +312,7 @@ def _in_class(
             yield from _in_class(method, source, f"{place}::{method.name}", project, nodeids)
             continue
         missed = _is_forgotten(method, source, project, method=True)
-        if missed and (near(_first_word(method.name), CHECK_PREFIX) or _is_new(method, node, source, project)):
+        if missed and (near(first_word(method.name), CHECK_PREFIX) or _is_new(method, node, source, project)):
             yield Forgotten(f"{place}::{method.name}", _meant_function(method.name))
         yield from _nested(method, source, place.partition("::")[0])
 
@@ -306,7 +335,7 @@ def _is_new(
                 own = {each.name for each in _definitions(one.body)}
                 if method.name in own or not _is_new(method, one, file, project, below):
                     return False
-        if not classes and (_first_word(method.name) not in CHECK_WORDS or not parameters(method)):
+        if not classes and (first_word(method.name) not in CHECK_WORDS or not parameters(method)):
             return False
     return True
 
@@ -367,7 +396,7 @@ def _is_reached(node: Function, source: PythonSource, project: Project, method: 
     texts = source.texts[name] - texts_in(ast.walk(node))[name]
     if computed and (texts > 0 or any(one.texts[name] for one in company if one.lookups.is_computed(given))):
         return True
-    word = _first_word(name)
+    word = first_word(name)
     plain = word in WORDS or not near(word, CHECK_PREFIX)
     classes = frozenset(one.name for one in source.definitions if isinstance(one, ast.ClassDef))
     return plain and (source.lookups.takes_all(method, classes) or any(one.lookups.lists(given) for one in company))
@@ -384,7 +413,7 @@ def _looks_forgotten(node: Function, source: PythonSource, project: Project, met
     kinds = [_written_out(one, source) for one in node.decorator_list]
     if any(MARK.match(kind) for kind in kinds):
         return True  # a mark has an effect on checks alone
-    word = _first_word(node.name)
+    word = first_word(node.name)
     if near(word, CHECK_PREFIX) and word not in WORDS and not node.name.startswith("_"):
         return True
     if any(not WRAPPER.match(kind) for kind in kinds):
@@ -459,15 +488,9 @@ def _written_out(decorator: ast.expr, source: PythonSource) -> str:
     return ast.unparse(decorator)
 
 
-def _first_word(name: str) -> str:
-    """Return ``tets`` for ``tets_login`` and for ``TetsLogin``, in small letters."""
-    found = re.match(r"_*([A-Z]+(?=_|$)|[A-Z]?[a-z]+)", name)
-    return found[1].lower() if found else ""
-
-
 def _meant_function(name: str) -> str:
     plain = name.lstrip("_")
-    word = _first_word(name)
+    word = first_word(name)
     rest = plain[len(word) :].lstrip("_") if near(word, CHECK_PREFIX) or word in WORDS else plain
     return f"test_{rest}" if rest else "test_it"
 
