@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, is_group, last_name, ways
 
@@ -16,24 +17,38 @@ NEVER_RUN = ("TYPE_CHECKING", "__name__")
 STAR = "*"
 
 
-def unbound(body: Sequence[ast.stmt], owner: object, prefix: str = "") -> Iterator[str]:
-    """Yield the names of the checks that no branch bound. ``body`` defines ``owner``, a module or a class."""
+def unbound(body: Sequence[ast.stmt], owner: object, suites: Path | None = None, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the checks that no branch bound. ``body`` defines ``owner``, a module or a class.
+
+    ``suites``: the project's folder of checks; a class from a module outside the project, such as ``TestClient``, is no check.
+    """
     stars = []
     for name, node in _bindings(body):
         if name == STAR:
             stars.append(node)
+        elif suites is not None and name.startswith(GROUP_PREFIX) and _is_of_a_library(node, suites):
+            continue
         elif not hasattr(owner, name):
             if not _is_field(name, node, owner):
                 yield f"{prefix}{name}"
         elif getattr(owner, name) is None and _may_fall_back(node, body):
             yield f"{prefix}{name}"
         elif isinstance(node, ast.ClassDef) and getattr(getattr(owner, name), "__test__", True):
-            yield from unbound(node.body, getattr(owner, name), f"{prefix}{name}::")
+            yield from unbound(node.body, getattr(owner, name), suites, f"{prefix}{name}::")
     absent = [
         one for one in stars if isinstance(one, ast.ImportFrom) and not one.level and one.module not in sys.modules
     ]
     if absent and len(absent) == len(stars):  # else another import of the same statement took its place
         yield f"{prefix}from {absent[0].module} import {STAR}"
+
+
+def _is_of_a_library(node: ast.stmt, suites: Path) -> bool:
+    """Return whether a statement imports from a module that neither the project's folder nor its suites hold."""
+    if not isinstance(node, ast.ImportFrom) or node.level or not node.module:
+        return False
+    package = node.module.partition(".")[0]
+    places = [folder / package for folder in (suites.parent, suites)]
+    return not any(place.is_dir() or place.with_suffix(".py").is_file() for place in places)
 
 
 def _is_field(name: str, node: ast.stmt, owner: object) -> bool:

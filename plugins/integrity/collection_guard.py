@@ -205,6 +205,15 @@ def _lists_checks(text: str) -> bool:
     return False
 
 
+def is_data(cls: type) -> bool:
+    """Return whether a class has a constructor, as rows of parameters have, and neither a check nor a class of checks."""
+    inherited: Any = object
+    constructor = any(getattr(cls, name) is not getattr(inherited, name) for name in ("__init__", "__new__"))
+    return constructor and not any(
+        name.startswith((CHECK_PREFIX, GROUP_PREFIX)) and callable(getattr(cls, name, None)) for name in dir(cls)
+    )
+
+
 def uncollected(names: Iterable[str], nodeids: Iterable[str]) -> list[str]:
     """Return which of these declared checks were not collected."""
     collected = {nodeid.partition("[")[0] for nodeid in nodeids}

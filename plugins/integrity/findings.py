@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.integrity.bound_names import unbound
-from plugins.integrity.collection_guard import parse, shortened
+from plugins.integrity.collection_guard import is_data, parse, shortened
 from plugins.integrity.fixture_guard import clashes, shadowed, unknown
 from plugins.integrity.hook_guard import Problem, foreign_hooks, replaced
 from plugins.integrity.process_guard import file_hashes
@@ -54,8 +54,13 @@ class CollectionWatch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(self, collector: Any, name: str, obj: object) -> Generator[None, Any, Any]:
-        """Note what has the name of a check and is called like a function, but is none: pytest only warns."""
+        """Note what has the name of a check and is called like a function, but is none: pytest only warns.
+
+        Collect nothing from a class of data, such as ``class TestRow(NamedTuple)``: pytest would warn of its constructor.
+        """
         made = yield
+        if type(made) is pytest.Class and isinstance(obj, type) and is_data(obj):
+            return []
         like_a_check = not isinstance(obj, type) and collector.istestfunction(obj, name)
         if not made and like_a_check and getattr(obj, "__test__", True):
             self._uncollected.append(f"{collector.nodeid}::{name}")
@@ -93,7 +98,7 @@ class CollectionWatch:
             if module is None:
                 yield file
             elif tree is not None and (imported := vars(module).get("_obj")) is not None:
-                yield from (f"{file}::{name}" for name in unbound(tree.body, imported))
+                yield from (f"{file}::{name}" for name in unbound(tree.body, imported, self._suites))
 
     def missing(self, items: Sequence[pytest.Item]) -> int:
         """Return how many checks are missing in ``items``."""

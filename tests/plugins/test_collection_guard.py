@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.integrity.collection_guard import declared, duplicates, uncollected
+from plugins.integrity.collection_guard import declared, duplicates, is_data, uncollected
 
 SOURCE = """
 import pytest
@@ -113,3 +113,47 @@ def test_data_in_a_folder_that_pytest_skips(tmp_path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert list(declared(tmp_path / "suites")) == []
+
+
+DATA = """
+import collections, dataclasses, enum, typing
+class Model:
+    def __init__(self, **fields): ...
+@dataclasses.dataclass
+class TestCase:
+    path: str
+    test_id: str = "a"
+TestRow = collections.namedtuple("TestRow", "path test_id")
+class TestUser(typing.NamedTuple):
+    name: str
+class TestBody(typing.TypedDict):
+    name: str
+class TestKind(enum.Enum):
+    A = "a"
+    test_b = "b"
+class TestModel(Model):
+    name: str
+class TestServer:
+    def __init__(self): ...
+"""
+CHECKS = """
+class TestPlain:
+    def test_x(self): ...
+class TestEmpty: ...
+class TestBuilt:
+    def __init__(self): ...
+    def test_x(self): ...
+class TestOuter:
+    def __new__(cls): ...
+    class TestInner: ...
+class TestDerived(TestBuilt): ...
+"""
+
+
+@pytest.mark.parametrize(("source", "data"), [(DATA, True), (CHECKS, False)], ids=["data", "checks"])
+def test_class_of_data(source: str, data: bool) -> None:
+    names: dict[str, object] = {"__name__": "rows"}
+    exec(compile(source, "rows", "exec", dont_inherit=True), names)  # noqa: S102 - pytest imports such a file
+    classes = {name: one for name, one in names.items() if name.startswith("Test") and isinstance(one, type)}
+    assert {name: is_data(one) for name, one in classes.items()} == dict.fromkeys(classes, data)
+    assert len(classes) == source.count("\nclass Test") + source.count("\nTest")

@@ -106,6 +106,27 @@ def test_a_field_that_a_condition_removes() -> None:
     assert list(unbound(ast.parse(source).body, SimpleNamespace(**names))) == ["TestPages::test_pages"]
 
 
+CLIENT = "try:\n    from fastapi.testclient import TestClient\nexcept ImportError:\n    TestClient = None"
+IMPORTED = {
+    CLIENT: [],
+    f"class TestHere:\n    if full:\n        from lib import TestServer\n{CLIENT}": [],
+    "if full:\n    from suites.auth import TestLogin": ["TestLogin"],
+    "if full:\n    from auth import TestLogin": ["TestLogin"],
+    "if full:\n    from helpers import TestLogin": ["TestLogin"],
+    "if full:\n    from .gone import TestLogin": ["TestLogin"],
+    "if full:\n    from lib import test_login": ["test_login"],
+}
+
+
+@pytest.mark.parametrize("source", IMPORTED)
+def test_class_that_a_file_imports(tmp_path: Path, source: str) -> None:
+    """Only a class of the project may be a class of checks."""
+    (tmp_path / "suites" / "auth").mkdir(parents=True)
+    (tmp_path / "helpers.py").touch()
+    owner = SimpleNamespace(TestClient=None, TestHere=type("TestHere", (), {}))
+    assert list(unbound(ast.parse(source).body, owner, tmp_path / "suites")) == IMPORTED[source]
+
+
 def tree(tmp_path: Path) -> Path:
     """Return a folder of suites whose gates ``a`` and ``b`` have links to one folder, which has a link back to the suites."""
     (tmp_path / "shared" / "deep").mkdir(parents=True)
@@ -226,6 +247,16 @@ def test_file_of_checks_in_a_folder_that_pytest_skips(project: Project, expect: 
     path.parent.mkdir()
     path.write_text(f"checks:\n  - name: a\n    request: GET /health\n    {expect}\n")
     assert "suites/endpoints/dist/x.yaml" in refused(project)
+
+
+@pytest.mark.soak
+def test_classes_of_data_and_of_libraries_are_accepted(project: Project) -> None:
+    rows = "".join(f"class Test{base}({base}):\n    path: str\n" for base in ("NamedTuple", "TypedDict"))
+    source = f"import pytest\nfrom typing import NamedTuple, TypedDict\n{rows}{CLIENT}\n"
+    source += "@pytest.mark.parametrize('row', [TestNamedTuple('/health')])\n"
+    project.add("endpoints", source + "def test_it(client, row): assert client.get(row.path).status_code == 200\n")
+    run = project.run()
+    assert run.result == PROMOTED, run.output
 
 
 def test_link_that_is_collected_is_accepted(project: Project) -> None:
