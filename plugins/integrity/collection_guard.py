@@ -142,6 +142,14 @@ def first_word(name: str) -> str:
     return found[1].lower() if found else ""
 
 
+def returns(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function returns or yields a value."""
+    return any(
+        isinstance(node, ast.Yield | ast.YieldFrom) or (isinstance(node, ast.Return) and node.value is not None)
+        for node in ast.walk(function)
+    )
+
+
 def near(word: str, name: str) -> bool:
     """Return whether a word is this name, or one letter or one exchange of two neighbours away from it."""
     if word == name:

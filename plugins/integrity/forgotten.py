@@ -27,6 +27,7 @@ from plugins.integrity.collection_guard import (
     is_group,
     last_name,
     near,
+    returns,
 )
 from plugins.integrity.python_source import (
     LOADED,
@@ -68,6 +69,7 @@ WRAPPER = re.compile(
     r"(functools|typing|mock|unittest\.mock)\.|(cache|lru_cache|wraps|staticmethod|classmethod|patch|no_type_check)\b"
 )
 OTHER_THINGS = re.compile(r"fixture|hookimpl|hookspec|property|contextmanager|\.(setter|getter|deleter)$")
+DEFINITION = re.compile(r"\b(def|class)[ \t]+\w")
 DOCUMENTS = (".md", ".rst", ".html", ".txt")
 """Files in which an example of a check may stand; ``x.yaml.txt`` is a file of checks with another ending."""
 NEAR_FILES = ("test", "tests", "check", "checks", "spec")
@@ -181,7 +183,7 @@ def _asks_the_product(node: Function, source: PythonSource, project: Project) ->
     own = (framework_fixtures() | project.fixtures) - PYTEST_FIXTURES
     words = set(re.split(r"[^a-z]+", source.path.stem.lower()))
     named = _near_file(source.path.stem) and not words & (WORDS - CHECK_WORDS)
-    return named and bool(parameters(node) & own) and not _returns(node)
+    return named and bool(parameters(node) & own) and not returns(node)
 
 
 def _has_nothing(source: PythonSource, project: Project) -> bool:
@@ -213,7 +215,7 @@ def _other_files(suites: Path, project: Project) -> Iterator[Forgotten]:
             continue
         meant = _meant_ending(path, project)
         # A file beside the one that was meant is a copy, as editors leave them.
-        if meant is None or meant == path.name or (path.parent / meant).exists():
+        if meant is None or meant == path.name or (path.parent / meant).exists() or path.with_suffix(PYTHON).exists():
             continue
         if not (_is_read(path, suites, project) or (_is_data(path, meant) and _is_listed(path, suites, project))):
             yield Forgotten(path.relative_to(suites.parent).as_posix(), meant)
@@ -253,10 +255,12 @@ def _meant_ending(path: Path, project: Project) -> str | None:
     endings = [ending.lower() for ending in path.suffixes]
     stem = re.split(r"[.,]", path.name)[0]
     document = bool(endings) and endings[-1] in DOCUMENTS
-    if _near_file(stem):
-        misspelt = any(ending.rstrip("~ ") in (PYTHON, ".pyw", ".py3") for ending in endings)
-        if misspelt or (not document and path.suffix not in SUFFIXES and _holds_python_checks(path, project)):
-            return _meant_file(path.with_name(stem + PYTHON))
+    near_name = _near_file(stem)
+    if near_name and any(ending.rstrip("~ ") in (PYTHON, ".pyw", ".py3") for ending in endings):
+        return _meant_file(path.with_name(stem + PYTHON))
+    unknown = near_name or not endings or near(endings[-1].strip(". ~"), "py")
+    if unknown and not document and path.suffix not in SUFFIXES and _holds_python_checks(path, project):
+        return _meant_file(path.with_name(stem + PYTHON))
     if path.suffix in SUFFIXES:
         return None
     if path.suffix.lower() in SUFFIXES:
@@ -271,6 +275,8 @@ def _meant_ending(path: Path, project: Project) -> str | None:
 def _holds_python_checks(path: Path, project: Project) -> bool:
     """Return whether a file with an unknown ending, or a notebook, is Python with a check in it."""
     text = beginning(path)
+    if not DEFINITION.search(text):
+        return False  # large data is slow to parse
     try:
         if path.suffix == ".ipynb":
             cells = [one["source"] for one in json.loads(text)["cells"] if one["cell_type"] == "code"]
@@ -430,15 +436,7 @@ def _judges(node: Function, source: PythonSource, project: Project) -> bool:
 
     ``raise_for_status()`` in a function without parameters is part of a script.
     """
-    return asserts(node) or (bool(parameters(node)) and not _returns(node) and _calls_a_judge(node, source, project))
-
-
-def _returns(function: Function) -> bool:
-    """Return whether a function returns or yields a value."""
-    return any(
-        isinstance(node, ast.Yield | ast.YieldFrom) or (isinstance(node, ast.Return) and node.value is not None)
-        for node in ast.walk(function)
-    )
+    return asserts(node) or (bool(parameters(node)) and not returns(node) and _calls_a_judge(node, source, project))
 
 
 def _calls_a_judge(function: Function, source: PythonSource, project: Project) -> bool:
@@ -464,9 +462,9 @@ def _calls_a_judge(function: Function, source: PythonSource, project: Project) -
 
 
 def _named(name: str, source: PythonSource, project: Project) -> Iterator[tuple[PythonSource, Function | ast.ClassDef]]:
-    """Yield the functions, methods and classes that a file may mean by this name: its own, and those of its imports."""
+    """Yield the functions, methods and classes that a file may mean by this name: its own, and those of its imports and conftests."""
     names = {name} | {old for one in source.imports for old, new in one.names or () if new == name}
-    for file in project.reachable(source):
+    for file in (*project.reachable(source), *project.company(source)):
         for node in ast.walk(file.tree or ast.Module([], [])):
             if isinstance(node, Function | ast.ClassDef) and node.name in names:
                 yield file, node

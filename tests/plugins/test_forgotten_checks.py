@@ -31,6 +31,8 @@ FILES = {
     "test_x,py": (CHECK, "test_x.py"),
     "test_x.py ": (CHECK, "test_x.py"),
     "test_x.pyi": (CHECK, "test_x.py"),
+    "orders": (CHECK, "test_orders.py"),
+    "orders.yp": (CHECK, "test_orders.py"),
     "x_test.pyx": (f"class TestX:\n    {CHECK}", "test_x.py"),
     "check_x.p": ("def x(client): client.get('/nope').raise_for_status()\n", "test_x.py"),
     "test_x.ipynb": (
@@ -84,6 +86,8 @@ BY_A_HELPER = {
 }
 FUNCTIONS = {
     f"def check_login(client): {RAISES}": "test_login",
+    "def check_login(client, sure): sure(client.get('/'))\n@pytest.fixture\ndef sure():\n"
+    "    def _sure(answer): assert answer\n    return _sure": "test_login",
     f"def login_works(client): {RAISES}": "test_login_works",
     OK + "def verify_login(client): expect_ok(client.get('/'))": "test_login",
     OK + "def it_should_login(client):\n    for one in '/', '/a': expect_ok(client.get(one))": "test_it_should_login",
@@ -240,6 +244,10 @@ def test_files_that_are_no_checks(tmp_path: Path) -> None:
         "test_helpers.pyi": "def status_of(answer) -> int: ...\n",
         "test_report.ipynb": '{"cells": [{"cell_type": "code", "source": "!ls\\nprint(1)"}, {}]}',
         "test_more.txt": CHECK,
+        "shapes.pyi": "def check_x(client) -> None: ...\n",
+        "shared.pyi": CHECK,
+        "shared.py": "def status_of(answer): return answer.status_code\n",
+        "Makefile": "check:\n\tpytest\n",
         "test_deep.bin": "(" * 10_000,
         "README": "checks:\n  - name: a\n    request: GET /\n",
         "README.md": "checks:\n\nwhat this gate is for\n",
