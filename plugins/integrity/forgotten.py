@@ -317,8 +317,8 @@ def _in_class(
         if isinstance(method, ast.ClassDef):
             yield from _in_class(method, source, f"{place}::{method.name}", project, nodeids)
             continue
-        missed = _is_forgotten(method, source, project, method=True)
-        if missed and (near(first_word(method.name), CHECK_PREFIX) or _is_new(method, node, source, project)):
+        named = near(first_word(method.name), CHECK_PREFIX) or _is_new(method, node, source, project)
+        if named and _is_forgotten(method, source, project, method=True):
             yield Forgotten(f"{place}::{method.name}", _meant_function(method.name))
         yield from _nested(method, source, place.partition("::")[0])
 
@@ -465,9 +465,7 @@ def _named(name: str, source: PythonSource, project: Project) -> Iterator[tuple[
     """Yield the functions, methods and classes that a file may mean by this name: its own, and those of its imports and conftests."""
     names = {name} | {old for one in source.imports for old, new in one.names or () if new == name}
     for file in (*project.reachable(source), *project.company(source)):
-        for node in ast.walk(file.tree or ast.Module([], [])):
-            if isinstance(node, Function | ast.ClassDef) and node.name in names:
-                yield file, node
+        yield from ((file, node) for one in names for node in file.by_name.get(one, ()))
 
 
 def _makes_something_else(node: Function, source: PythonSource) -> bool:

@@ -166,6 +166,15 @@ class PythonSource:
         return tuple(defined_in(self.tree.body)) if self.tree is not None else ()
 
     @cached_property
+    def by_name(self) -> dict[str, list[Function | ast.ClassDef]]:
+        """All functions, methods and classes of the file."""
+        found: dict[str, list[Function | ast.ClassDef]] = {}
+        for node in ast.walk(self.tree or ast.Module([], [])):
+            if isinstance(node, Function | ast.ClassDef):
+                found.setdefault(node.name, []).append(node)
+        return found
+
+    @cached_property
     def fixtures(self) -> frozenset[str]:
         """The names of the fixtures that the file defines."""
         tree = self.tree or ast.Module([], [])
