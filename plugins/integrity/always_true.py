@@ -15,20 +15,11 @@ from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name
 from plugins.integrity.forgotten import framework_fixtures
+from plugins.integrity.never_fails.bodies import cannot_fail, only_asks, sends
+from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true
+from plugins.integrity.never_fails.known import CLIENTS, NOTHING_KNOWN, Known, own_nodes
+from plugins.integrity.never_fails.statements import calls_without_effect, lost_comparisons
 from plugins.integrity.python_source import Function, PythonSource, defined_in, read
-from plugins.integrity.truth import (
-    CLIENTS,
-    EXISTENCE,
-    NOTHING_KNOWN,
-    Known,
-    calls_without_effect,
-    cannot_fail,
-    lost_comparisons,
-    only_asks,
-    own_nodes,
-    sends,
-    why_always_true,
-)
 from plugins.stages import files_below
 
 PYTHON = ".py"

@@ -1,0 +1,96 @@
+"""Statements without an effect: comparisons without ``assert``, and calls that run nothing."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from plugins.integrity.collection_guard import last_name
+from plugins.integrity.never_fails.known import SCOPES, own_nodes
+
+
+def lost_comparisons(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the comparisons that stand alone as a statement, except where their exception is expected."""
+    for node in body:
+        if isinstance(node, ast.Expr) and is_comparison(node.value):
+            yield node
+        if isinstance(node, ast.With | ast.AsyncWith) and not all(_is_plain_context(one) for one in node.items):
+            continue
+        if isinstance(node, ast.Try | ast.TryStar) and node.handlers:
+            blocks: list[list[ast.stmt]] = [node.orelse, node.finalbody]
+        else:
+            blocks = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
+        blocks += [one.body for name in ("handlers", "cases") for one in getattr(node, name, [])]
+        for block in blocks:
+            yield from lost_comparisons(block)
+
+
+def is_comparison(node: ast.expr) -> bool:
+    match node:
+        case ast.Compare() | ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.BoolOp(values=values):
+            return all(map(is_comparison, values))
+    return False
+
+
+def _is_plain_context(item: ast.withitem) -> bool:
+    """Return whether an exception in the block is not expected there, as far as the names show it."""
+    call = item.context_expr.func if isinstance(item.context_expr, ast.Call) else item.context_expr
+    name = (call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else "").lower()
+    return not any(word in name for word in ("raises", "warns", "suppress", "fail", "call", "expect"))
+
+
+def calls_without_effect(scope: ast.AST, outer: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[int, str]]:
+    """Yield the line and the mistake of each call that stands alone and only creates a coroutine or a generator.
+
+    Only functions of the same file count whose names nothing else binds. ``outer``: the remedy for each of those around ``scope``.
+    """
+    nodes = list(_nodes_of(scope))
+    functions = [one for one in nodes if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    bound = Counter(name for one in nodes for name in _names_bound(one))
+    names = {name: remedy for name, remedy in outer.items() if name not in bound}
+    names |= {one.name: remedy for one in functions if bound[one.name] == 1 and (remedy := _how_to_run(one))}
+    for node in nodes:
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name))) if name in names:
+                yield node.lineno, f"calls {name}, which does not run by that; {names[name]}"
+    for node in nodes:
+        if isinstance(node, SCOPES):
+            yield from calls_without_effect(node, outer if isinstance(scope, ast.ClassDef) else names)
+
+
+def _nodes_of(scope: ast.AST) -> Iterator[ast.AST]:
+    """Yield the parts of a scope, with the functions and classes that it defines, but without their parts."""
+    for node in ast.iter_child_nodes(scope):
+        yield node
+        if not isinstance(node, SCOPES):
+            yield from _nodes_of(node)
+
+
+def _names_bound(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+            yield name
+        case ast.alias(name=name, asname=other):
+            yield other or name
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            yield from names
+        case (
+            ast.ExceptHandler(name=str() as name) | ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name)
+        ):
+            yield name
+
+
+def _how_to_run(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+    """Return how to run a coroutine or generator function; None for any other, and for one that a decorator may change."""
+    decorated = {last_name(one) for one in function.decorator_list}
+    if decorated:
+        return "use it in a with statement" if decorated <= {"contextmanager", "asynccontextmanager"} else None
+    if any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(function)):
+        return "iterate over its result"
+    return "await it, or use asyncio.run(…)" if isinstance(function, ast.AsyncFunctionDef) else None
