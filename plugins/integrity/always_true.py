@@ -11,13 +11,14 @@ import builtins
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name
 from plugins.integrity.forgotten import framework_fixtures
 from plugins.integrity.never_fails.bodies import cannot_fail, only_asks, sends
-from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true
-from plugins.integrity.never_fails.known import CLIENTS, NOTHING_KNOWN, Known, own_nodes
+from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true, why_unittest_passes
+from plugins.integrity.never_fails.known import CLIENTS, Known, own_nodes
 from plugins.integrity.never_fails.statements import calls_without_effect, lost_comparisons
 from plugins.integrity.python_source import Function, PythonSource, defined_in, read
 from plugins.stages import files_below
@@ -92,6 +93,10 @@ class _Checks:
     source: PythonSource
     conftests: Sequence[PythonSource]
 
+    @cached_property
+    def _file(self) -> Known:
+        return Known.of_file(self.source.tree or ast.Module([], []))
+
     @property
     def _own(self) -> frozenset[str]:
         """The fixtures that these files define: they may replace one of the framework by another of the same name."""
@@ -104,7 +109,7 @@ class _Checks:
     def _known(self, function: Function) -> Known:
         arguments = function.args
         names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-        return Known.of(function, names & self._clients)
+        return self._file.within(function, names & self._clients)
 
     def statements(self) -> Iterator[tuple[int, str]]:
         """Yield the line and the mistake of each assertion that is always true, and of each comparison without ``assert``.
@@ -112,21 +117,34 @@ class _Checks:
         An assertion that there is an answer is a mistake only if its function checks nothing else.
         """
         assert self.source.tree is not None
-        known: dict[int, tuple[Function, Known]] = {}
-        for node in ast.walk(self.source.tree):
-            if isinstance(node, Function) and (_is_check(node) or "fixture" in decorators(node)):
-                facts = self._known(node)
-                known |= {id(one): (node, facts) for one in own_nodes(node) if isinstance(one, ast.Assert)}
-        for node in ast.walk(self.source.tree):
-            if isinstance(node, ast.Assert) and not _is_true(node.test):
-                function, facts = known.get(id(node), (None, NOTHING_KNOWN))
-                mistake = why_always_true(node.test, facts)
-                redundant = mistake in EXISTENCE and function is not None and not only_asks(function, facts)
-                if mistake is not None and not redundant:
-                    yield node.lineno, mistake
+        for function in ast.walk(self.source.tree):
+            if isinstance(function, Function):
+                is_run = _is_check(function) or "fixture" in decorators(function)
+                yield from self._always_true(
+                    function, self._known(function) if is_run else self._file.within(function, ())
+                )
+        for node in own_nodes(self.source.tree):
+            if (
+                isinstance(node, ast.Assert)
+                and not _is_true(node.test)
+                and (mistake := why_always_true(node.test, self._file))
+            ):
+                yield node.lineno, mistake
         for lost in lost_comparisons(self.source.tree.body):
             yield lost.lineno, "compares without a result; write assert before it"
         yield from calls_without_effect(self.source.tree)
+
+    def _always_true(self, function: Function, known: Known) -> Iterator[tuple[int, str]]:
+        for node in own_nodes(function):
+            match node:
+                case ast.Assert(test=test) if not _is_true(test):
+                    mistake = why_always_true(test, known)
+                case ast.Call():
+                    mistake = why_unittest_passes(node, known)
+                case _:
+                    continue
+            if mistake is not None and not (mistake in EXISTENCE and not only_asks(function, known)):
+                yield node.lineno, mistake
 
     def without_an_assertion(self) -> Iterator[tuple[str, str]]:
         """Yield the checks that pass with any answer, because nothing in them can fail."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from plugins.integrity.collection_guard import last_name
-from plugins.integrity.never_fails.expressions import EXISTENCE, is_empty, why_always_true
-from plugins.integrity.never_fails.known import BUILTINS, EXECUTORS, Known
+from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true
+from plugins.integrity.never_fails.known import BUILTINS, EXECUTORS, Known, is_empty
 from plugins.integrity.never_fails.statements import is_comparison
 
 
@@ -200,7 +200,8 @@ def _plain(node: ast.expr | None, known: Known) -> bool:
             return _plain(left, known) and _plain(right, known)
         case ast.Compare(left=left, ops=ops, comparators=others):
             equal = all(isinstance(one, ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn) for one in ops)
-            return equal and all(_plain(one, known) for one in (left, *others))
+            numbers = all(known.is_status(one) or isinstance(one, ast.Constant) for one in (left, *others))
+            return (equal or numbers) and all(_plain(one, known) for one in (left, *others))
         case ast.IfExp(test=test, body=body, orelse=other):
             return all(_plain(one, known) for one in (test, body, other))
     return False

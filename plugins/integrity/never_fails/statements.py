@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from plugins.integrity.collection_guard import last_name
-from plugins.integrity.never_fails.known import SCOPES, own_nodes
+from plugins.integrity.never_fails.known import SCOPES, names_bound, own_nodes
 
 
 def lost_comparisons(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -50,7 +50,7 @@ def calls_without_effect(scope: ast.AST, outer: Mapping[str, str] = MappingProxy
     """
     nodes = list(_nodes_of(scope))
     functions = [one for one in nodes if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
-    bound = Counter(name for one in nodes for name in _names_bound(one))
+    bound = Counter(name for one in nodes for name in names_bound(one))
     names = {name: remedy for name, remedy in outer.items() if name not in bound}
     names |= {one.name: remedy for one in functions if bound[one.name] == 1 and (remedy := _how_to_run(one))}
     for node in nodes:
@@ -68,22 +68,6 @@ def _nodes_of(scope: ast.AST) -> Iterator[ast.AST]:
         yield node
         if not isinstance(node, SCOPES):
             yield from _nodes_of(node)
-
-
-def _names_bound(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            yield name
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-            yield name
-        case ast.alias(name=name, asname=other):
-            yield other or name
-        case ast.Global(names=names) | ast.Nonlocal(names=names):
-            yield from names
-        case (
-            ast.ExceptHandler(name=str() as name) | ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name)
-        ):
-            yield name
 
 
 def _how_to_run(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
