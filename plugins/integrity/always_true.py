@@ -10,16 +10,16 @@ import ast
 import builtins
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name
 from plugins.integrity.forgotten import framework_fixtures
-from plugins.integrity.never_fails.bodies import cannot_fail, only_asks, sends
+from plugins.integrity.never_fails.bodies import cannot_fail, is_swallowed, only_asks, quiet_managers, sends
 from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true, why_unittest_passes
 from plugins.integrity.never_fails.known import CLIENTS, Known, own_nodes
-from plugins.integrity.never_fails.statements import calls_without_effect, lost_comparisons
+from plugins.integrity.never_fails.statements import calls_without_effect, lost_comparisons, lost_failures
 from plugins.integrity.python_source import Function, PythonSource, defined_in, read
 from plugins.stages import files_below
 
@@ -95,7 +95,9 @@ class _Checks:
 
     @cached_property
     def _file(self) -> Known:
-        return Known.of_file(self.source.tree or ast.Module([], []))
+        tree = self.source.tree or ast.Module([], [])
+        known = Known.of_file(tree)
+        return replace(known, quiet=quiet_managers(tree, known))
 
     @property
     def _own(self) -> frozenset[str]:
@@ -133,6 +135,7 @@ class _Checks:
         for lost in lost_comparisons(self.source.tree.body):
             yield lost.lineno, "compares without a result; write assert before it"
         yield from calls_without_effect(self.source.tree)
+        yield from lost_failures(self.source.tree)
 
     def _always_true(self, function: Function, known: Known) -> Iterator[tuple[int, str]]:
         for node in own_nodes(function):
@@ -164,12 +167,11 @@ class _Checks:
                 yield f"{prefix}{node.name}", mistake
 
     def _mistake(self, check: Function) -> str | None:
-        known, marks = self._known(check), [_mark(one) for one in check.decorator_list]
-        given = [name for one in check.decorator_list for name in _parametrized(one)]
-        words = {
-            last_name(one) for mark in check.decorator_list for one in ast.walk(mark) if isinstance(one, ast.Attribute)
-        }
-        if not all(marks) or words & OTHER_OUTCOMES or not cannot_fail(check.body, known):
+        known, swallowed = self._known(check), any(self._swallows(one, check) for one in check.decorator_list)
+        marks = [one for one in check.decorator_list if not self._swallows(one, check)]
+        given = [name for one in marks for name in _parametrized(one)]
+        words = {last_name(one) for mark in marks for one in ast.walk(mark) if isinstance(one, ast.Attribute)}
+        if not all(map(_mark, marks)) or words & OTHER_OUTCOMES or not (swallowed or cannot_fail(check.body, known)):
             return None
         fixtures = {one.arg for one in (*check.args.args, *check.args.kwonlyargs)} - {"self", *given}
         asks = sends(check, known)
@@ -179,6 +181,13 @@ class _Checks:
         if any(isinstance(one, ast.Assert) and not _is_true(one.test) for one in ast.walk(check)):
             return "never fails by its assertions: they are caught, lost or never reached; let them fail the check"
         return "checks no answer, so it passes with any; use assert" if asks else "checks nothing; use assert"
+
+    def _swallows(self, decorator: ast.expr, check: Function) -> bool:
+        """Return whether the decorator is a function of the file that catches the failures of the check."""
+        name = last_name(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        functions = [one for one in self.source.definitions if isinstance(one, Function) and one.name == name]
+        receivers = _receivers(decorator, functions[0]) if len(functions) == 1 else []
+        return len(receivers) == 1 and is_swallowed(check, receivers[0], self._known(check))
 
 
 def _is_check(node: Function) -> bool:
