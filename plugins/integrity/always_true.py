@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -108,10 +108,19 @@ class _Checks:
     def _clients(self) -> frozenset[str]:
         return frozenset(CLIENTS - self._own)
 
-    def _known(self, function: Function) -> Known:
+    @cached_property
+    def _facts(self) -> dict[Function, Known]:
+        """What is known in each function of the file."""
+        functions = [one for one in ast.walk(self.source.tree or ast.Module([], [])) if isinstance(one, Function)]
+        return {one: self._file.within(one, self._clients_of(one)) for one in functions}
+
+    def _clients_of(self, function: Function) -> Iterable[str]:
+        """Return the parameters that are clients; a function that pytest does not call may get other values."""
+        if not (_is_check(function) or "fixture" in decorators(function)):
+            return ()
         arguments = function.args
         names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-        return self._file.within(function, names & self._clients)
+        return names & self._clients
 
     def statements(self) -> Iterator[tuple[int, str]]:
         """Yield the line and the mistake of each assertion that is always true, and of each comparison without ``assert``.
@@ -119,19 +128,14 @@ class _Checks:
         An assertion that there is an answer is a mistake only if its function checks nothing else.
         """
         assert self.source.tree is not None
-        for function in ast.walk(self.source.tree):
-            if isinstance(function, Function):
-                is_run = _is_check(function) or "fixture" in decorators(function)
-                yield from self._always_true(
-                    function, self._known(function) if is_run else self._file.within(function, ())
-                )
-        for node in own_nodes(self.source.tree):
-            if (
-                isinstance(node, ast.Assert)
-                and not _is_true(node.test)
-                and (mistake := why_always_true(node.test, self._file))
-            ):
-                yield node.lineno, mistake
+        for function, known in self._facts.items():
+            yield from self._always_true(function, known)
+        scopes = [one for one in ast.walk(self.source.tree) if isinstance(one, ast.Module | ast.ClassDef)]
+        for node in (node for scope in scopes for node in own_nodes(scope)):
+            if isinstance(node, ast.Assert) and not _is_true(node.test):
+                mistake = why_always_true(node.test, self._file)
+                if mistake is not None:
+                    yield node.lineno, mistake
         for lost in lost_comparisons(self.source.tree.body):
             yield lost.lineno, "compares without a result; write assert before it"
         yield from calls_without_effect(self.source.tree)
@@ -167,7 +171,7 @@ class _Checks:
                 yield f"{prefix}{node.name}", mistake
 
     def _mistake(self, check: Function) -> str | None:
-        known, swallowed = self._known(check), any(self._swallows(one, check) for one in check.decorator_list)
+        known, swallowed = self._facts[check], any(self._swallows(one, check) for one in check.decorator_list)
         marks = [one for one in check.decorator_list if not self._swallows(one, check)]
         given = [name for one in marks for name in _parametrized(one)]
         words = {last_name(one) for mark in marks for one in ast.walk(mark) if isinstance(one, ast.Attribute)}
@@ -187,7 +191,7 @@ class _Checks:
         name = last_name(decorator.func if isinstance(decorator, ast.Call) else decorator)
         functions = [one for one in self.source.definitions if isinstance(one, Function) and one.name == name]
         receivers = _receivers(decorator, functions[0]) if len(functions) == 1 else []
-        return len(receivers) == 1 and is_swallowed(check, receivers[0], self._known(check))
+        return len(receivers) == 1 and is_swallowed(check, receivers[0], self._facts[check])
 
 
 def _is_check(node: Function) -> bool:

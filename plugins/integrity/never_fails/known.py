@@ -100,7 +100,7 @@ class Known:
             values={} if "*" in bound else _constants(tree, tree.body, once),
         )
 
-    def within(self, function: Function, clients: Collection[str]) -> Known:
+    def within(self, function: Function, clients: Iterable[str]) -> Known:
         """Return what is known in a function of the file, in which ``clients`` are fixtures or modules."""
         bound: dict[str, list[ast.expr | None]] = {}
         for node in ast.walk(function):
