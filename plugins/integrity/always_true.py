@@ -180,11 +180,22 @@ class _Checks:
         fixtures = {one.arg for one in (*check.args.args, *check.args.kwonlyargs)} - {"self", *given}
         asks = sends(check, known)
         idle = (framework_fixtures() - JUDGING_FIXTURES if asks else CLIENTS | IDLE_FIXTURES) - self._own
-        if check.args.vararg or not fixtures <= idle:
+        quiet = fixtures & self._quiet_fixtures
+        if check.args.vararg or not fixtures - quiet <= idle:
             return None
-        if any(isinstance(one, ast.Assert) and not _is_true(one.test) for one in ast.walk(check)):
+        if quiet or any(isinstance(one, ast.Assert) and not _is_true(one.test) for one in ast.walk(check)):
             return "never fails by its assertions: they are caught, lost or never reached; let them fail the check"
         return "checks no answer, so it passes with any; use assert" if asks else "checks nothing; use assert"
+
+    @cached_property
+    def _quiet_fixtures(self) -> frozenset[str]:
+        """The fixtures of the file that catch each failure of their assertions."""
+        return frozenset(
+            one.name for one in self.source.definitions
+            if isinstance(one, Function) and decorators(one) == {"fixture"} and _is_named_by_itself(one)
+            and any(isinstance(node, ast.Assert) for node in own_nodes(one))
+            and {argument.arg for argument in one.args.args} <= self._clients and cannot_fail(one.body, self._facts[one])
+        )  # fmt: skip
 
     def _swallows(self, decorator: ast.expr, check: Function) -> bool:
         """Return whether the decorator is a function of the file that catches the failures of the check."""
@@ -196,6 +207,11 @@ class _Checks:
 
 def _is_check(node: Function) -> bool:
     return node.name.startswith(CHECK_PREFIX) and not NO_CHECKS & decorators(node)
+
+
+def _is_named_by_itself(fixture: Function) -> bool:
+    keywords = [keyword.arg for one in fixture.decorator_list if isinstance(one, ast.Call) for keyword in one.keywords]
+    return set(keywords) <= {"scope"}
 
 
 def _is_true(node: ast.expr) -> bool:

@@ -168,7 +168,16 @@ LOST = [
     f"{CLIENT}client.get('/')\n    if True:\n        return\n    {ASSERTS}",
     f"{CLIENT}if client.get('/').is_error:\n        return\n    else:\n        return\n    {ASSERTS}",
 ]
+FIXTURE = (
+    f"import pytest\n@pytest.fixture(scope='module')\ndef healthy(client):\n    {TRY}except AssertionError:\n        "
+)
+CHECKED_BY_FIXTURE = "\ndef test_x(healthy, client):\n    client.get('/')"
+LOST += [f"{FIXTURE}pass{CHECKED_BY_FIXTURE}", f"{LOG}{FIXTURE}log.error('no'){CHECKED_BY_FIXTURE}"]
 NOT_LOST = [
+    f"{FIXTURE}raise{CHECKED_BY_FIXTURE}",
+    f"{FIXTURE}pass\n    yield\n    check(client){CHECKED_BY_FIXTURE}",
+    f"{FIXTURE}pass{CHECKED_BY_FIXTURE}.raise_for_status()",
+    f"{FIXTURE.replace('scope=', 'name=')}pass{CHECKED_BY_FIXTURE}",
     f"{SUBMITS}wait(futures)\n    for future in futures: future.result()",
     f"{SUBMITS}done, _ = wait(futures)\n    for future in done: future.result()",
     f"{SUBMITS}for future in as_completed(futures):\n        assert future.exception() is None",
