@@ -21,6 +21,7 @@ from infrastructure.embedded.aws.elbv2.health import probe
 from infrastructure.embedded.aws.elbv2.records import Address
 from infrastructure.embedded.aws.errors import DeploymentFailed
 from infrastructure.embedded.processes import probes
+from verification.contract.leaks import leaks
 from verification.http.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
 from verification.http.client import open_client
 from verification.http.raw_http import Connection, TooLargeOnTheWire, WireTimeout
@@ -189,15 +190,72 @@ def test_an_empty_body_has_no_encoding(server: Server) -> None:
         assert client.get("/a").content == b""
 
 
-@pytest.mark.parametrize("charset", ["rot13", "hex", "idna", "undefined", "zlib", "base64", "unknown-9"])
-def test_a_charset_that_is_none_of_texts_is_read_as_utf8(server: Server, charset: str) -> None:
-    head = f"Content-Type: text/plain; charset={charset}\r\nContent-Length: 2\r\n\r\n".encode()
-    server.answer = lambda send, _: send(OK + head + "ä".encode())
+def typed(content_type: str | bytes, body: bytes) -> bytes:
+    named = content_type.encode() if isinstance(content_type, str) else content_type
+    return OK + b"Content-Type: %b\r\nContent-Length: %d\r\n\r\n" % (named, len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        *("charset=rot13", "charset=hex", "charset=idna", "charset=undefined", "charset=zlib", "charset=unknown-9"),
+        *("charset=punycode", "charset=utf-7", "charset=unicode_escape", "charset=raw_unicode_escape", "charset=oem"),
+        *("charset=utf-16", "charset=mbcs", "charset*=utf-16''utf-16"),
+        *('charset="', "charset=", "charset=../../x", b"charset=\xff", "charset=" + "x" * 60_000, "charset=utf\t8"),
+        *("charset*=punycode''" + "z" * 60_000, "charset*" + "9" * 5000 + "*=x", ";" * 60_000),
+    ],
+    ids=lambda parameter: repr(parameter[:30]),
+)
+def test_a_charset_that_is_none_of_texts_is_read_as_utf8(server: Server, parameter: str | bytes) -> None:
+    named = parameter.encode() if isinstance(parameter, str) else parameter
+    server.answer = lambda send, _: send(typed(b"text/plain; " + named, "ä".encode()))
     with open_client(server.url, timeout_s=5) as client:
         response = client.get("/a")
     assert response.text == text_of(response) == "ä"
     bare = httpx.Response(200, headers=response.headers, content=response.content)
     assert text_of(bare) == "ä"
+
+
+@pytest.mark.parametrize("body", [b"z" * 1_000_000, b"abc-\xff\xff" + b"z" * 50, b"a-" * 100_000])
+def test_a_text_in_punycode_takes_no_time_and_raises_nothing(server: Server, body: bytes) -> None:
+    server.answer = lambda send, _: send(typed("text/plain; charset=punycode", body))
+    with open_client(server.url, timeout_s=5) as client:
+        response = client.get("/a")
+        begin = time.process_time()
+        assert response.text == text_of(response) == body.decode(errors="replace")
+        leaks(response)
+    assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        *(("UTF-8", "ä€"), ('"utf-8"', "ä€"), ("us-ascii", "a"), ("iso-8859-1", "äß"), ("latin1", "äß")),
+        *(("ISO-8859-15", "€"), ("windows-1252", "“€”"), ("windows-1251", "Привет"), ("koi8-r", "Привет")),
+        *(("shift_jis", "日本語"), ("Shift-JIS", "日本語"), ("euc-jp", "日本語"), ("iso-2022-jp", "日本語")),
+        *(("gb18030", "中文"), ("gbk", "中文"), ("gb2312", "中文"), ("big5", "中文"), ("euc-kr", "한국어")),
+        *(("ks_c_5601-1987", "한국어"), ("macintosh", "ä"), ("ibm866", "Привет"), ("tis-620", "ไทย"), ("cp850", "ä")),
+        *(("utf-16le", "ä€"), ("utf-16be", "ä€")),
+    ],
+)
+def test_a_charset_of_texts_is_used(server: Server, charset: str, text: str) -> None:
+    server.answer = lambda send, _: send(typed(f"text/plain; charset={charset}", text.encode(charset.strip('"'))))
+    with open_client(server.url, timeout_s=5) as client:
+        response = client.get("/a")
+    assert response.text == text_of(response) == text
+
+
+@pytest.mark.parametrize("charset", ["shift_jis", "gb18030", "euc-kr", "hz", "windows-1252", "utf-16le"])
+def test_a_byte_that_the_charset_does_not_have_is_replaced(charset: str) -> None:
+    head = {"content-type": f"text/plain; charset={charset}"}
+    assert "\ufffd" in text_of(httpx.Response(200, headers=head, content=b"\x81"))
+
+
+def test_a_body_that_is_not_in_its_iso_2022_is_read_as_utf8(server: Server) -> None:
+    server.answer = lambda send, _: send(typed("text/plain; charset=iso-2022-jp", b"\x1b" * 20))
+    with open_client(server.url, timeout_s=5) as client:
+        response = client.get("/a")
+    assert response.text == text_of(response) == "\x1b" * 20
 
 
 SLOW = {

@@ -20,7 +20,7 @@ from verification.http.answer_limits import AnswerLimits, LimitedTransport
 from verification.http.decoding import ENCODINGS
 from verification.http.loopback import address_of, tls_context
 from verification.http.route import DIRECT, Route
-from verification.http.text_body import has_usable_charset
+from verification.http.text_body import charset_of
 from verification.redaction.redactor import is_secret_name
 
 _HEADERS_OF_THE_CLIENT = frozenset({"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"})
@@ -156,8 +156,7 @@ class RecordingClient(httpx.Client):
         try:
             response = super().send(request, **options)
             status = response.status_code
-            if not has_usable_charset(response):
-                response.encoding = "utf-8"  # a check may read the text
+            response.encoding = charset_of(response)  # a check may read the text
             return response
         except httpx.HTTPError as exc:
             problem = f"{type(exc).__name__}: {exc}"
