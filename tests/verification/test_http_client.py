@@ -57,6 +57,68 @@ def test_the_environments_proxy_is_not_used_and_redirects_are_not_followed(
     assert service.seen == ["health"]
 
 
+def raw(status: str, *headers: bytes) -> bytes:
+    """Return an answer as the server sends it, with headers that no library would write."""
+    lines = [b"HTTP/1.1 " + status.encode(), *headers, b"Connection: close", b"Content-Length: 2"]
+    return b"\r\n".join([*lines, b"", b"{}"])
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        *(b"; expires=Thu, 01 Jan " + b"9" * 5000 + b" 00:00:00 GMT", b"; expires=Thu, 01 Dez 2099 00:00:00 GMT"),
+        *(b"; Expires=Fri, 31 Dec 10000 23:59:59 GMT", b"; Max-Age", b"; Max-Age=" + b"9" * 4000, b"; expires=soon"),
+        *(b"; Expires=Thu, 01-Jan-2099 00:00:00 GMT; Path=/; HttpOnly; SameSite=Lax", b"; max-age=60", b""),
+        *(b"; expires=Thu, 01 Jan 2099 00:00:00 GMT", b"; Expires=Thursday, 01-Jan-37 00:00:00 GMT", b"; Partitioned"),
+    ],
+    ids=lambda attributes: repr(attributes[:30]),
+)
+def test_a_cookie_is_kept_whatever_its_date(service: Service, attributes: bytes) -> None:
+    service.raw = raw("200 OK", b"Set-Cookie: a=b" + attributes, b"Set-Cookie: c=d")
+    with open_client(service.url, timeout_s=5) as client:  # the tests make an error of a warning
+        response = client.get("/health")
+        assert dict(response.cookies) == dict(client.cookies) == {"a": "b", "c": "d"}
+        assert client.get("/health").request.headers["cookie"] == "a=b; c=d"
+
+
+def test_a_cookie_beyond_ascii_is_read_and_not_sent(service: Service) -> None:
+    service.raw = raw("200 OK", "Set-Cookie: a=ä; Path=/".encode(), b"Set-Cookie: c=d")
+    with open_client(service.url, timeout_s=5) as client:
+        assert dict(client.get("/health").cookies) == {"a": "ä", "c": "d"}
+        assert client.get("/health").request.headers["cookie"] == "c=d"
+
+
+@pytest.mark.parametrize("date", [b"Thu, 01 Jan 1970 00:00:00 GMT", b"Mon, 01-Jan-90 00:00:00 GMT"])
+def test_a_cookie_of_the_past_is_removed(service: Service, date: bytes) -> None:
+    with open_client(service.url, timeout_s=5) as client:
+        for attributes in (b"", b"; expires=" + date):
+            service.raw = raw("200 OK", b"Set-Cookie: a=b" + attributes)
+            response = client.get("/health")
+        assert not response.cookies
+        assert not client.cookies
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(b"Retry-After: " + b"9" * 5000, b"Date: x", b"WWW-Authenticate: \xff=,,", b"Link: <", b"X-A: \xff\xfe\x80"),
+        *(
+           
+            b"Content-Encoding: identity, ",
+            b"Age: -1",
+            b"Set-Cookie: \xff",
+            b"Set-Cookie2: x; Version=x",
+        ),
+    ],
+)
+def test_an_odd_header_does_not_hide_the_answer(service: Service, header: bytes) -> None:
+    service.raw = raw("200 OK", header)
+    with open_client(service.url, timeout_s=5) as client:
+        response = client.get("/health")
+    assert (response.status_code, response.json()) == (200, {})
+    assert header.partition(b":")[0].decode() in response.headers
+
+
 def test_the_curl_command_shows_the_request_and_no_secret(service: Service) -> None:
     with open_client(service.url, timeout_s=5, headers={"Authorization": "Bearer canary-token"}) as client:
         body = {"email": "a@b.example", "password": "canary$word", "note": 'it\'s `5$` "now"'}

@@ -19,6 +19,7 @@ import httpx
 from verification.http.answer_limits import AnswerLimits, LimitedTransport
 from verification.http.decoding import ENCODINGS
 from verification.http.loopback import address_of, tls_context
+from verification.http.readable_cookies import ReadableCookies, SendableCookies
 from verification.http.route import DIRECT, Route
 from verification.http.text_body import charset_of
 from verification.redaction.redactor import is_secret_name
@@ -103,7 +104,7 @@ class _Jar(threading.local):
     """The cookies of one thread: checks that are played at the same time do not see those of each other."""
 
     def __init__(self) -> None:
-        self.cookies = httpx.Cookies()
+        self.cookies: httpx.Cookies = SendableCookies()
 
 
 class RecordingClient(httpx.Client):
@@ -134,7 +135,7 @@ class RecordingClient(httpx.Client):
 
     @cookies.setter
     def cookies(self, cookies: Any) -> None:
-        self._jar.cookies = httpx.Cookies(cookies)
+        self._jar.cookies = SendableCookies(cookies)
 
     @property
     def tls_name(self) -> str | None:
@@ -157,6 +158,9 @@ class RecordingClient(httpx.Client):
             response = super().send(request, **options)
             status = response.status_code
             response.encoding = charset_of(response)  # a check may read the text
+            if "set-cookie" in response.headers:
+                response._cookies = ReadableCookies()  # ``response.cookies``; httpx has no other way to choose it
+                response._cookies.extract_cookies(response)
             return response
         except httpx.HTTPError as exc:
             problem = f"{type(exc).__name__}: {exc}"
