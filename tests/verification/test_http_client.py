@@ -12,7 +12,7 @@ import pytest
 
 from tests.signing_in import SignInFailed, sign_in
 from tests.verification.contract_server import USER, Service
-from verification.http.client import Exchange, curl_for, open_client
+from verification.http.client import Exchange, UnusableLocation, curl_for, open_client
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +63,53 @@ def raw(status: str, *headers: bytes) -> bytes:
     return b"\r\n".join([*lines, b"", b"{}"])
 
 
+UNUSABLE = [
+    *(b"urn:ietf:wg:oauth:2.0:oob?code=x", b"mailto:a@b.c", b"javascript:alert(1)", b"tel:+1", b"about:blank"),
+    *(b"http://xn--a/", b"http://[::1", b"http://a:x/", b"http://a:" + b"9" * 5000, b"/" + b"x" * 70_000, b"/a\tb"),
+]
+
+
+@pytest.mark.parametrize("location", UNUSABLE, ids=lambda location: repr(location[:30]))
+def test_a_location_that_is_no_url_is_an_answer_and_cannot_be_followed(service: Service, location: bytes) -> None:
+    service.raw = raw("302 Found", b"Location: " + location)
+    seen: list[Exchange] = []
+    with open_client(service.url, timeout_s=5, on_exchange=seen.append) as client:
+        response = client.get("/health")
+        assert (response.status_code, response.headers["location"]) == (302, location.decode())
+        assert response.next_request is None
+        with pytest.raises(UnusableLocation, match=r"GET /health: the Location .* cannot be followed"):
+            client.get("/health", follow_redirects=True)
+    assert [(e.status, e.problem) for e in seen[:1]] == [(302, None)]
+
+
+@pytest.mark.parametrize(
+    ("location", "leads_to"),
+    [
+        *((b"/x", "/x"), (b"x?y=1#z", "/x?y=1#z"), (b"", "/health"), (b"?y=1", "/health?y=1"), (b"../..", "/")),
+        *((b"https://other.example/x", "https://other.example/x"), (b"//other.example/x", "http://other.example/x")),
+        *(
+            ("https://bücher.example/".encode(), "https://xn--bcher-kva.example/"),
+            (b"app://back?code=x", "app://back?code=x"),
+        ),
+        *((b"http://a:99999/", "http://a:99999/"), (b"/\xff", "/%C3%BF")),
+    ],
+)
+def test_a_location_that_is_a_url_is_the_next_request(service: Service, location: bytes, leads_to: str) -> None:
+    service.raw = raw("302 Found", b"Location: " + location)
+    with open_client(service.url, timeout_s=5) as client:
+        followed = client.get("/health").next_request
+    assert followed is not None
+    assert str(followed.url) == (service.url + leads_to if leads_to.startswith("/") else leads_to)
+
+
+def test_a_redirect_is_followed_for_a_check_that_asks_for_it(service: Service) -> None:
+    service.fail["health"] = 302
+    service.headers["Location"] = "/consults"
+    with open_client(service.url, timeout_s=5) as client:
+        assert client.get("/health", follow_redirects=True).history[0].status_code == 302
+    assert service.seen == ["health", "listConsults"]
+
+
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -103,7 +150,7 @@ def test_a_cookie_of_the_past_is_removed(service: Service, date: bytes) -> None:
     [
         *(b"Retry-After: " + b"9" * 5000, b"Date: x", b"WWW-Authenticate: \xff=,,", b"Link: <", b"X-A: \xff\xfe\x80"),
         *(
-           
+            b"Location: /x",
             b"Content-Encoding: identity, ",
             b"Age: -1",
             b"Set-Cookie: \xff",

@@ -303,8 +303,9 @@ def test_a_request_is_prepared() -> None:
     assert "Bearer" not in repr(prepared)
 
 
-def test_a_captured_address_keeps_its_path() -> None:
-    values = Values(None, "m", {"where": "http://other.example/things/7?v=1"})
+@pytest.mark.parametrize("host", ["other.example", "xn--a", "a:x", "[::1"])
+def test_a_captured_address_keeps_its_path(host: str) -> None:
+    values = Values(None, "m", {"where": f"http://{host}/things/7?v=1"})
     assert prepare(step("s", Request("GET", "${where}"), 200), values, {}).path == "/things/7?v=1"
 
 

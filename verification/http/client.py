@@ -22,10 +22,14 @@ from verification.http.loopback import address_of, tls_context
 from verification.http.readable_cookies import ReadableCookies, SendableCookies
 from verification.http.route import DIRECT, Route
 from verification.http.text_body import charset_of
+from verification.redaction.excerpt import excerpt
 from verification.redaction.redactor import is_secret_name
 
 _HEADERS_OF_THE_CLIENT = frozenset({"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"})
 _LONGEST_BODY = 2000
+_LONGEST_LOCATION = 120
+_FOLLOWS = "follows_redirects"
+"""The extension of a request that says whether its redirects are followed; httpcore ignores it."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,10 @@ def to_loopback(request: httpx.Request) -> httpx.Request:
     )
 
 
+class UnusableLocation(httpx.RemoteProtocolError):
+    """A redirect that had to be followed leads to an address that is not a URL of HTTP; the text names request and address."""
+
+
 class _Jar(threading.local):
     """The cookies of one thread: checks that are played at the same time do not see those of each other."""
 
@@ -151,6 +159,8 @@ class RecordingClient(httpx.Client):
         """Send as ``httpx.Client.send`` does, and record the exchange. Raises ``httpx.TransportError`` if there is no answer."""
         if self._tls_name is not None:
             request.extensions["sni_hostname"] = self._tls_name
+        follow = options.get("follow_redirects", httpx.USE_CLIENT_DEFAULT)
+        request.extensions[_FOLLOWS] = self.follow_redirects if follow is httpx.USE_CLIENT_DEFAULT else follow
         at, begin = time.time(), time.perf_counter()
         status: int | None = None
         problem: str | None = None
@@ -170,6 +180,20 @@ class RecordingClient(httpx.Client):
                 elapsed_ms = (time.perf_counter() - begin) * 1000
                 path = request.url.raw_path.partition(b"?")[0].decode("ascii")  # %2F must stay different from /
                 self._on_exchange(Exchange(request.method, path, status, elapsed_ms, at, problem, self._keep_alive))
+
+    def _build_redirect_request(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
+        """Return the request that a redirect asks for. httpx builds it even if it is not sent, so only then an address must be usable.
+
+        Raises UnusableLocation if the redirect is followed.
+        """
+        try:
+            return super()._build_redirect_request(request, response)
+        except (httpx.InvalidURL, httpx.RemoteProtocolError, ValueError):  # ValueError: a host that IDNA does not allow
+            if request.extensions.get(_FOLLOWS, True):
+                location = excerpt(response.headers["location"], _LONGEST_LOCATION)
+                name = f"{request.method} {request.url.path}"
+                raise UnusableLocation(f"{name}: the Location {location!r} cannot be followed") from None
+            return None  # type: ignore[return-value]  # becomes the response's next_request, which may be None
 
 
 def open_client(

@@ -68,7 +68,10 @@ def prepare(step: Step, values: Values, session: Mapping[str, str], *, undoing: 
 def _path(request: Request, values: Values) -> str:
     path = str(values.fill(request.path))
     if "://" in path:  # a captured Location may be a whole URL; the request still goes to the colour under test
-        parts = urlsplit(path)
+        try:
+            parts = urlsplit(path)
+        except ValueError:  # its host is not one, such as "[::1"; it is not asked anyway
+            parts = urlsplit("/" + path.partition("://")[2].partition("/")[2])
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     path = quote(path, safe=SAFE_IN_A_PATH)
     if not request.query:
