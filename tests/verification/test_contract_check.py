@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,50 @@ def test_a_document_that_is_nested_too_deep_is_refused(tmp_path: Path, deep: str
         InvalidDocument, match=rf"api\.yaml is nested too deep: line {line} begins level 1001 of its values"
     ):
         Contract.load(file)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "!!timestamp abc",
+            "!!timestamp 2001-99-99",
+            "!!bool abc",
+            "!!bool",
+            "!!int abc",
+            "!!int {a: 1}",
+            "!!int [1]",
+        ),
+        *("!!float abc", "!!float [1]", "!!map abc", "!!map [a]", "!!set [a]", "!!seq abc", "!!binary g", "!<x> a"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_tag_is_refused_with_its_line(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "api.yaml"
+    for text in (f"openapi: 3.1.0\npaths: {{}}\nx-a: {value}\n", f"# one\n# two\n{value}"):
+        file.write_text(text)
+        with pytest.raises(InvalidDocument, match=r"api\.yaml is not YAML: .* line 3, column "):
+            Contract.load(file)
+
+
+def test_tags_of_yaml_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "api.yaml"
+    tags = (
+        "!!bool 'true', !!int 1, !!float 1, !!str 1, !!timestamp 2001-01-01, !!null null, !!binary aGk=, !!map {a: 1}"
+    )
+    file.write_text(f"openapi: !!float 3.1\npaths: {{}}\nx-a: [{tags}]\n")
+    Contract.load(file)
+
+
+@pytest.mark.parametrize("name", ["api.yaml", "api.json"])
+def test_a_pipe_in_place_of_a_document_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    document = tmp_path / "refers.yaml"
+    document.write_text(f"openapi: 3.1.0\npaths: {{/p: {{$ref: {name}}}}}\n")
+    for file in (tmp_path / name, document):
+        with pytest.raises(InvalidDocument, match=rf"{name} is not a regular file"):
+            Contract.load(file)
+    with pytest.raises(IsADirectoryError):
+        Contract.load(tmp_path)
 
 
 def test_a_document_with_some_levels_is_read(tmp_path: Path) -> None:

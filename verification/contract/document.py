@@ -260,6 +260,10 @@ def checked(files: Files) -> Node:
 
 def read(path: Path) -> Any:
     """Return the content of a YAML or JSON file. Raises OSError, or InvalidDocument with the line of the fault."""
+    if (
+        path.is_fifo() or path.is_char_device() or path.is_block_device()
+    ):  # a pipe waits for its writer, a device has no end
+        raise InvalidDocument(f"{path.name} is not a regular file")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -326,7 +330,22 @@ def _loader() -> type[yaml.SafeLoader]:
     class Loader(base):  # type: ignore[misc]  # chosen when it runs
         yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (
+                ArithmeticError,
+                AttributeError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ):  # what PyYAML's constructors raise
+                problem = f"the value does not fit its type, {node.tag.rpartition(':')[2]}"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002 - always deep
+            if not isinstance(node, yaml.MappingNode):
+                return super().construct_mapping(node)  # raises ConstructorError
             own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
             if len(set(own)) < len(own):
                 twice = next(name for name in own if own.count(name) > 1)
