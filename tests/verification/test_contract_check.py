@@ -206,6 +206,17 @@ def test_a_pipe_in_place_of_a_document_is_refused(tmp_path: Path, name: str) -> 
         Contract.load(tmp_path)
 
 
+@pytest.mark.parametrize("ref", ["loop.yaml", '"a\\0b"', "'%00'"])
+def test_a_reference_to_no_file_is_refused_with_its_place(tmp_path: Path, ref: str) -> None:
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    document = tmp_path / "refers.yaml"
+    document.write_text(f"openapi: 3.1.0\npaths: {{/p: {{$ref: {ref}}}}}\n")
+    with pytest.raises(InvalidDocument, match=r"#/paths/~1p/\$ref: .* names a file that cannot be read \("):
+        Contract.load(document)
+    with pytest.raises(OSError, match="Too many levels"):
+        Contract.load(tmp_path / "loop.yaml")
+
+
 def test_a_document_with_some_levels_is_read(tmp_path: Path) -> None:
     file = tmp_path / "api.yaml"
     file.write_text("openapi: 3.1.0\npaths: {}\nx-deep: " + "[" * 100 + "]" * 100)

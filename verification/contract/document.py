@@ -100,7 +100,10 @@ class Files:
                 f"$ref {ref!r} leads out of the folder, and a contract is read without the network: "
                 "keep a copy of that document beside this one and refer to it by a relative path"
             )
-        path = (node.file.parent / unquote(name)).resolve()
+        try:
+            path = (node.file.parent / unquote(name)).resolve()
+        except (RuntimeError, ValueError) as error:  # links in a circle; a NUL
+            raise node.wrong(f"$ref {ref!r} names a file that cannot be read ({error})") from None
         if path not in self._contents:
             try:
                 contents = read(path)
@@ -229,7 +232,8 @@ def load(path: Path) -> Node:
 
     Raises OSError, or InvalidDocument with the place of the fault.
     """
-    return checked(Files(path.resolve(), read(path)))
+    contents = read(path)  # before resolve(), which raises RuntimeError for links in a circle
+    return checked(Files(path.resolve(), contents))
 
 
 def in_memory(document: Mapping[str, Any]) -> Node:
