@@ -13,6 +13,7 @@ from deployment.model import Answer, Findings
 from verification.http.answer_limits import AnswerLimits
 from verification.http.client import Received, open_client
 from verification.http.cookies import ask_alone
+from verification.http.raw_http import number_of
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.expectations import NotCaptured, version_of
 from verification.journeys.issuers import TokenNotIssued
@@ -72,7 +73,7 @@ class HttpFrontDoor:
         except _FAILURES as error:
             return Answer(False, problem=f"{health.step.request}: {type(error).__name__}")
         colour = response.headers.get("x-bg-color")
-        generation = _number(response.headers.get("x-bg-generation"))
+        generation = number_of(response.headers.get("x-bg-generation"))
         if (problem := judge(prepared, Received(response), quote=False)) is not None:
             problem = f"{health.step.request}: {problem}"
             return Answer(False, colour, generation, None, problem, response.status_code)
@@ -287,7 +288,3 @@ def _send(client: httpx.Client, prepared: Prepared) -> httpx.Response:
 
 def _marker() -> str:
     return f"deployment verification {secrets.token_hex(4)}"
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None

@@ -13,6 +13,7 @@ import pytest
 from tests.signing_in import SignInFailed, sign_in
 from tests.verification.contract_server import USER, Service
 from verification.http.client import Exchange, UnusableLocation, curl_for, open_client
+from verification.http.raw_http import number_of
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,6 +165,23 @@ def test_an_odd_header_does_not_hide_the_answer(service: Service, header: bytes)
         response = client.get("/health")
     assert (response.status_code, response.json()) == (200, {})
     assert header.partition(b":")[0].decode() in response.headers
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 5000, None),
+        ("²", None),
+        ("-1", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_number_of_a_header(text: str | None, number: int | None) -> None:
+    assert number_of(text) == number
 
 
 def test_the_curl_command_shows_the_request_and_no_secret(service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import select
 import socket
 import ssl
@@ -127,6 +128,11 @@ def head_over(connected: socket.socket, host: str, port: int, timeout_s: float) 
     response = connection.getresponse()
     response.close()  # the caller closes the socket
     return response
+
+
+def number_of(text: str | None) -> int | None:
+    """Return the number in a header; None without one, or if it has more than 18 digits."""
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 class _Plain(http.client.HTTPConnection):

@@ -150,8 +150,8 @@ def _cookie(line: str) -> tuple[str, str, bool]:
         return "", "", False
     given = {key.strip().lower(): text.strip() for key, _, text in (one.partition("=") for one in attributes)}
     age, expires = given.get("max-age", ""), given.get("expires", "")
-    if re.fullmatch(r"-?\d+", age):
-        return name.strip(), value.strip(), int(age) > 0
+    if re.fullmatch(r"-?[0-9]+", age):  # it may have more digits than Python reads as a number
+        return name.strip(), value.strip(), not re.fullmatch(r"-.*|0+", age)
     try:
         ends = parsedate_to_datetime(expires).timestamp() if expires else math.inf
     except (ValueError, OverflowError):

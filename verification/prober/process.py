@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 from verification.http.loopback import tls_context
-from verification.http.raw_http import FAILURES, Answer, Connection
+from verification.http.raw_http import FAILURES, Answer, Connection, number_of
 from verification.journeys import issuers
 from verification.prober.cleaning import Cleaner
 from verification.prober.config import ProberConfig
@@ -187,8 +187,7 @@ def _origin(answer: Answer | None) -> tuple[str | None, int | None]:
     """Return colour and generation, as the front door's headers name them."""
     if answer is None:
         return None, None
-    generation = answer.headers.get("x-bg-generation", "")
-    return answer.headers.get("x-bg-color"), int(generation) if generation.isdecimal() else None
+    return answer.headers.get("x-bg-color"), number_of(answer.headers.get("x-bg-generation"))
 
 
 def _log(text: str) -> None:
