@@ -56,6 +56,16 @@ def test_message_of_a_failing_check_survives_redaction(project: Project, workers
     assert SECRET not in written
 
 
+@pytest.mark.soak
+def test_the_reason_names_a_gate_and_a_path_with_a_secret_word(project: Project) -> None:
+    project.suite("token-refresh", CHECK.replace("{token!r}", repr(TOKEN)).replace("{more}", ""))
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"] == f"token-refresh: test_list: {ASKED}"
+    assert f"token-refresh: test_list: {ASKED}" in run.output
+    assert junit_messages(run)[0].startswith(f"AssertionError: {ASKED}")
+
+
 def failed(source: str) -> pytest.TestReport:
     """Return the report of a check in which this code fails."""
     try:

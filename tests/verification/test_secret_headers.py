@@ -110,6 +110,78 @@ def test_the_reason_after_the_name_of_a_step_or_a_gate_stays(text: str) -> None:
         assert Redactor(()).clean(one) == one
 
 
+FAILURES = [
+    "test_reset: GET /consults: status 500, expected 204",
+    "reset: …suites/endpoints/more.yaml:2: POST /auth/x: status 500, expected 204",
+    "test_x[a-1]: $.id is missing, expected 1",
+    "2 of 5 checks never reported, among them test_x",
+    "1 checks were collected, 3 are required",
+    "no check was asked: no account",
+]
+REASONS = [
+    "status 500, expected 204",
+    "$.id is missing, expected 1",
+    'the answer: $.status is "a"',
+    "no answer (ConnectError: [Errno 111] Connection refused)",
+    "AssertionError: assert 500 == 200",
+]
+
+
+@pytest.mark.parametrize("gate", ["token-refresh", "auth-flow", "password-reset", "session-store", "two-factor-auth"])
+@pytest.mark.parametrize("reason", [*FAILURES, *REASONS[:2], *REASONS[3:]])
+def test_the_reason_after_the_name_of_a_gate_with_a_secret_word_stays(gate: str, reason: str) -> None:
+    for one in (f"{gate}: {reason}", f"REJECTED: {gate}: {reason}", json.dumps({"reason": f"{gate}: {reason}"})):
+        assert Redactor(()).clean(one) == one
+
+
+@pytest.mark.parametrize("gate", ["authorization", "cookie", "set-cookie"])
+@pytest.mark.parametrize("reason", FAILURES)
+def test_what_the_framework_writes_after_a_gate_with_the_name_of_a_header_stays(gate: str, reason: str) -> None:
+    assert Redactor(()).clean(f"{gate}: {reason}") == f"{gate}: {reason}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/auth/reset-password", "/forgot-password", "/v1/cookie", "/authorization", "/set-cookie", "/x-api-key"),
+        *("/client-secret", "/two-factor-auth", "/basic-auth", "/cookie-consent", "/api-keys", "/access-token"),
+        *("/session-info", "/v1.0/secret", "/{tenant}/password"),
+    ],
+)
+def test_the_reason_after_a_path_that_ends_in_a_secret_word_stays(path: str) -> None:
+    asked = f"endpoints: reset: …more.yaml:2: POST {path}"
+    for reason in [*REASONS, "'email' is a required property", "20000000 ms is too slow"]:
+        for one in (f"{asked}: {reason}", f"again: http://a.example{path}: {reason}"):
+            assert Redactor(()).clean(one) == one
+            assert json.loads(Redactor(()).clean(json.dumps({"reason": one}))) == {"reason": one}
+
+
+@pytest.mark.parametrize("name", ["test_token", "refreshToken", "reset_password", "password"])
+def test_a_message_about_another_field_after_the_name_of_a_check_stays(name: str) -> None:
+    for rest in ("'email' is a required property", "GET /x: status 500, expected 200", "status 500, expected 200"):
+        assert Redactor(()).clean(f"endpoints: {name}: {rest}") == f"endpoints: {name}: {rest}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: canary /a",
+        "POST /a HTTP/1.1\r\nCookie: a=canary",
+        "X-Auth-Token: canary/test_a: x",
+        "Cookie: test_canary",
+        "GET /x?next=/password&my-password: canary",
+        "POST /reset-password: password: 'canary'",
+        "token-refresh: test_x: Authorization: Bearer canary",
+        "password: 'canary' is too short",
+        "password: 'canary' , token: 'canary-1 is wrong'",
+        "X-Auth-Password: correct canary battery staple",
+        "-Authorization: Basic canary",
+    ],
+)
+def test_a_header_beside_a_path_or_the_name_of_a_check_is_hidden(text: str) -> None:
+    assert "canary" not in Redactor(()).clean(text)
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from verification.redaction import bare
+from verification.redaction.composed import COMPOSED, is_about_another_field, is_path, says_failure
 from verification.redaction.names import (
     LONG_DIGITS,
     LONGEST_NAME,
@@ -45,9 +46,17 @@ _SHOWN = rf"{_VARIABLE}|\[redacted\](?:[\"'\\]|\Z)"
 _WORD_OF_A_QUERY = r"(?:[^\s\\&;,\"'<>)\]:]|:(?!\s)|\\++(?![\"']))"
 _REST_OF_A_LINE = r"(?:[^\r\n\\\"']|\\++(?![\"']))"
 
+
+def _hide_field(found: re.Match[str]) -> str:
+    end = found.end("name")
+    quoted = found.string[end] == ":" and found["head"][-1] in "\"'"
+    about_another = quoted and is_about_another_field(found.string, found["value"], found.end() + 1)
+    return found[0] if about_another or is_path(found.string, end) else found["head"] + MARK
+
+
 # Each pattern takes a time that grows with the length of the text and not faster, whatever the text: services write it. So no
 # pattern may begin again inside a run of characters that it reads, and nothing that was read is given back (``++``, ``*+``).
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+_PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     # JSON in JSON: \"password\": \"…\"
     (
         re.compile(
@@ -57,15 +66,31 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MARK}",
     ),
     # "password": "…", 'password': '…', password="…"; also the last one of a text that was cut off
-    (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*+[:=]\s*+b?")(?!{_SHOWN})(?:[^"\\\r\n]|\\.)*+', re.I), rf"\1{MARK}"),
-    (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*+[:=]\s*+b?')(?!{_SHOWN})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    (
+        re.compile(
+            rf'(?P<head>\b(?P<name>{_FIELDS})["\']?\s*+[:=]\s*+b?")(?!{_SHOWN})(?P<value>(?:[^"\\\r\n]|\\.)*+)', re.I
+        ),
+        _hide_field,
+    ),
+    (
+        re.compile(
+            rf"(?P<head>\b(?P<name>{_FIELDS})[\"']?\s*+[:=]\s*+b?')(?!{_SHOWN})(?P<value>(?:[^'\\\r\n]|\\.)*+)", re.I
+        ),
+        _hide_field,
+    ),
     # password=… of a form or a query
     (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE}){_WORD_OF_A_QUERY}++", re.I), rf"\1{MARK}"),
     # 'Authorization': 'Bearer …', (b'cookie', b'…')
     (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?\")(?!{_SHOWN})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?')(?!{_SHOWN})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # Authorization: … of a header block, to the end of the line or of the quotes around it
-    (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*+)(?![\"']|{_VARIABLE}){_REST_OF_A_LINE}++", re.I), rf"\1{MARK}"),
+    (
+        re.compile(
+            rf"(?P<head>\b(?P<name>{_HEADERS}):[ \t]*+)(?![\"']|{_VARIABLE}|{COMPOSED})(?P<value>{_REST_OF_A_LINE}++)",
+            re.I,
+        ),
+        _hide_field,
+    ),
     # <password>…</password>
     (
         re.compile(
@@ -75,7 +100,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}+=*+", re.I), rf"\1{MARK}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{4,}+(?:\.[\w-]*+)?"), MARK),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
+    (
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
+        ),
+        MARK,
+    ),
     # pytest shortens a long value to its beginning and its end.
     (re.compile(r"(\[redacted\])\.\.\.[\w./+=-]++"), r"\1"),
     # user:password@ of a URL; the greedy part ends at the last @ before the path
@@ -139,8 +169,11 @@ _HEADER_LINE = re.compile(
 # A sentence after the name of a gate or a check: three words, or words and numbers, but no two numbers one after the other.
 _OF_A_SENTENCE = r"(?:[A-Za-z][a-z]{0,19}(?:['-][a-z]{1,19})?|\d{1,7}(?:\.\d{1,3})?(?:%|m?s)?)[,.;:]?"
 _SENTENCE = re.compile(rf"(?!(?:\S{{1,41}}+ )?\d\S{{0,40}}+ \d)(?:{_OF_A_SENTENCE} ){{2}}{_OF_A_SENTENCE}(?!\S)")
-# Words of a name after which even a sentence is hidden: it may be a passphrase.
-_ALWAYS_HIDDEN = re.compile(r"pass(?:word|wd|phrase|code)|pwd|secret|auth|cookie", re.I)
+# Words at the end of a name after which even a sentence is hidden: it may be a passphrase. "auth-flow" is the name of a gate.
+_ALWAYS_HIDDEN = re.compile(
+    r"(?:pass(?:word|wd|phrase|code)|pwd|secret|auth(?:orization)?|cookie)s?(?:[_-]?(?:id|value|hash|data|\d+))?\Z",
+    re.I,
+)
 _HEADER_VALUE = re.compile(rf"{_REST_OF_A_LINE}*+")
 _QUERY = re.compile(rf"(?:[?&#](?:amp;)?|\\u0026)(?P<name>[\w.-]++)=(?!{re.escape(MARK)}|{_VARIABLE})")
 _QUERY_VALUE = re.compile(rf"{_WORD_OF_A_QUERY}*+")
@@ -192,6 +225,10 @@ def _hide_quoted_pair(found: re.Match[str], depth: int = 1) -> str:
     name = name_before(found.string, found.start())
     if _is_cut(found, name) and bare.looks_like_a_token(found["value"]):
         return found["head"] + MARK
+    if found.string[found.start()] == ":":
+        end = found.end() + len(found["slash"]) + 1
+        if is_path(found.string, found.start()) or is_about_another_field(found.string, found["value"], end):
+            return found[0]
     return _hide_value(found, name, depth)
 
 
@@ -217,6 +254,8 @@ def _hide_number(found: re.Match[str]) -> str:
     )
     if not hidden and not (is_secret_name(name) and hides_number(name, digits)):
         return found[0]
+    if is_path(found.string, found.start()):
+        return found[0]
     if found["quote"] == "" and not _is_private(name) and is_in_a_check(found.string, found.start()):
         return found[0]
     return f"{found['quote']}{found['sign']}{found['quote']}{MARK}{found['quote']}"
@@ -224,7 +263,9 @@ def _hide_number(found: re.Match[str]) -> str:
 
 def _is_secret_header(found: re.Match[str]) -> bool:
     name = name_before(found.string, found.start(), _HEADER_BACKWARDS)
-    if "-" not in name or not is_secret_name(name):
+    if "-" not in name or not is_secret_name(name) or is_path(found.string, found.start()):
+        return False
+    if says_failure(found.string, found.end()):
         return False
     return _ALWAYS_HIDDEN.search(name) is not None or _SENTENCE.match(found.string, found.end()) is None
 
@@ -312,9 +353,8 @@ class Redactor:
             text.lower(),
             not text.isascii(),
         )  # some letters beyond ASCII match one of ASCII in another case
-        named = whole or (
-            any(one in text for one in _PAIRED) and any(one in lowered for one in (*_TELLING, *_PRIVATE_FIELDS))
-        )
+        telling = whole or any(one in lowered for one in (*_TELLING, *_PRIVATE_FIELDS))
+        named = whole or (telling and any(one in text for one in _PAIRED))
         for needed, (pattern, replacement) in _TRIED:
             if named if needed is _NAMED else whole or all(one in lowered for one in needed):
                 text = pattern.sub(replacement, text)
