@@ -18,15 +18,16 @@ MARK = "[redacted]"
 IsSecret = Callable[[str], bool]
 
 _SIGNS = r"[\w.~+/%-]"
-_TOKEN = (
+TOKEN = (
     rf"(?!\d{{4}}-\d\d-\d\d(?!\d)|\d{{8}}T\d{{4,6}}(?!\d)|(?=[\w.-]*+/)[\w./-]*\.[a-z]{{1,8}}(?!{_SIGNS}))"
     rf"(?={_SIGNS}*\d)(?={_SIGNS}*[A-Za-z]){_SIGNS}{{8,}}+=*+"
 )
-_ONLY_A_TOKEN = re.compile(rf"{_TOKEN}\Z", re.ASCII)
-# token=…, --token=… and token=…&a=1; before a bracket stands the name of a function, and before a colon that of a scheme.
-_ASSIGNED = re.compile(rf"(?<=[\w-])={_TOKEN}(?![(\[{{@\\]|:\S)", re.ASCII)
+"""A value that looks like a token."""
+_ONLY_A_TOKEN = re.compile(rf"{TOKEN}\Z", re.ASCII)
+# token=…, token = …, --token=… and token=…&a=1; before a bracket stands the name of a function, and before a colon that of a scheme.
+_ASSIGNED = re.compile(rf"(?<=[\w-])(?P<sign>[ \t]*+=[ \t]*+)(?P<value>{TOKEN})(?![(\[{{@\\]|:\S)", re.ASCII)
 # Token: … as the whole of a line or of a quoted text; a backslash begins the escaped end of a line.
-_LINE = re.compile(rf"(?P<head>(?<=\w):[ \t]++)(?P<value>{_TOKEN})(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
+_LINE = re.compile(rf"(?P<head>(?<=\w):[ \t]++)(?P<value>{TOKEN})(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
 # After the name of a gate, such as auth or session, stand the name of a check, and words and numbers: 3-of-4-sessions,
 # run-20261129-blue1. Tokens have longer numbers or capitals, but a passphrase may be of words.
 _CHECK = re.compile(r"test_[a-z0-9_]+")
@@ -37,9 +38,9 @@ _PASSPHRASE = re.compile(r"pass(?:word|wd|phrase|code)|pwd|secret", re.I)
 _BEFORE = re.compile(r"(?:\A|[\r\n\"'\\]|\\[nr])[ \t]*(?:[E><*|-][ \t]+)?\Z")
 _LONGEST_BEFORE = 16
 _LIST = re.compile(r"(?P<head>(?<=[\w-])\\{0,31}+[\"']?[ \t]*+[:=][ \t]*+\[)(?P<body>(?:[^\[\]\r\n]|\[redacted\])++)")
-_IN_A_LIST = re.compile(rf"(?<=[\"']){_TOKEN}(?=\\*+[\"'])", re.ASCII)
+_IN_A_LIST = re.compile(rf"(?<=[\"']){TOKEN}(?=\\*+[\"'])", re.ASCII)
 # ['X-Auth-Token', '…']
-_PAIR_IN_A_LIST = re.compile(rf"(?P<head>\[b?[\"'](?P<name>[\w.-]++)[\"'],[ \t]*+b?[\"']){_TOKEN}(?=[\"']\])", re.ASCII)
+_PAIR_IN_A_LIST = re.compile(rf"(?P<head>\[b?[\"'](?P<name>[\w.-]++)[\"'],[ \t]*+b?[\"']){TOKEN}(?=[\"']\])", re.ASCII)
 # <Cookie session=… for localhost />, as a jar of cookies shows one.
 _COOKIE = re.compile(rf"(<Cookie [^\s=<>]{{1,128}}+=)(?!{re.escape(MARK)})[^<>\r\n]*?(?= for [^\s<>]*+ ?/?>)")
 _DOTTED_BACKWARDS = re.compile(r"[\w.-]*+")
@@ -48,6 +49,11 @@ _DOTTED_BACKWARDS = re.compile(r"[\w.-]*+")
 def looks_like_a_token(value: str) -> bool:
     """Return whether the value is one word that looks like a token."""
     return _ONLY_A_TOKEN.match(value) is not None
+
+
+def stands_at_the_beginning(text: str, begin: int) -> bool:
+    """Return whether a name that begins here is the first of its line or of a quoted text."""
+    return begin == 0 or _BEFORE.search(text[max(0, begin - _LONGEST_BEFORE) : begin]) is not None
 
 
 def hide_bare(text: str, is_secret: IsSecret, is_private: IsSecret) -> str:
@@ -60,13 +66,18 @@ def hide_bare(text: str, is_secret: IsSecret, is_private: IsSecret) -> str:
     def assigned(found: re.Match[str]) -> str:
         name = _name_before(found)
         kept = is_in_a_check(found.string, found.start()) and not is_private(name)
-        return f"={MARK}" if is_secret(name) and not kept else found[0]
+        if found["sign"] != "=" and not is_private(name):  # a name of a variable: session = blue_session_2
+            kept = kept or _is_ordinary(name, found["value"])
+        return f"{found['sign']}{MARK}" if is_secret(name) and not kept else found[0]
 
     def line(found: re.Match[str]) -> str:
         name = name_before(found.string, found.start())
         begin = found.start() - len(name)
-        stands = begin == 0 or _BEFORE.search(found.string[max(0, begin - _LONGEST_BEFORE) : begin])
-        secret = stands and is_secret(name) and (is_private(name) or not _is_ordinary(name, found["value"]))
+        secret = (
+            is_secret(name)
+            and stands_at_the_beginning(found.string, begin)
+            and (is_private(name) or not _is_ordinary(name, found["value"]))
+        )
         return f"{found['head']}{MARK}" if secret else found[0]
 
     def listed(found: re.Match[str]) -> str:

@@ -100,7 +100,7 @@ _ORDINARY_LAST = frozenset(
         *("host", "domain", "url", "uri", "endpoint", "path", "file", "dir", "port", "arn", "region", "zone"),
         *("issuer", "type", "mode", "kind", "format", "class", "name", "alias", "prefix", "suffix", "label"),
         *("scope", "audience", "store", "table", "backend", "provider", "service", "algorithm"),
-        *("alg", "status", "version", "policy", "schema"),
+        *("alg", "status", "version", "policy", "schema", "stdin"),
     }
 )
 # Kinds of keys that are the ordinary ones of a row, a cache, a queue or a message: cache_key=user-12345678.

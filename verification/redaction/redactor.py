@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from verification.redaction import bare
+from verification.redaction import bare, fields
 from verification.redaction.composed import COMPOSED, is_about_another_field, is_path, says_failure
 from verification.redaction.names import (
     LONG_DIGITS,
@@ -80,9 +80,9 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     ),
     # password=… of a form or a query
     (re.compile(rf"(\b(?:{_FIELDS})=)(?![\"'\[]|b[\"']|{_VARIABLE}){_WORD_OF_A_QUERY}++", re.I), rf"\1{MARK}"),
-    # 'Authorization': 'Bearer …', (b'cookie', b'…')
-    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?\")(?!{_SHOWN})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
-    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+[:,]\s*+b?')(?!{_SHOWN})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    # 'Authorization': 'Bearer …'
+    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+:\s*+b?\")(?!{_SHOWN})(?:[^\"\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
+    (re.compile(rf"(\b(?:{_HEADERS})[\"']\s*+:\s*+b?')(?!{_SHOWN})(?:[^'\\\r\n]|\\.)*+", re.I), rf"\1{MARK}"),
     # Authorization: … of a header block, to the end of the line or of the quotes around it
     (
         re.compile(
@@ -150,7 +150,7 @@ _SECRET_WORDS_OF_A_QUERY = frozenset({"signature", "sig"})
 _HEADER_BACKWARDS = re.compile(r"[A-Za-z0-9-]*+")
 # After the name: "name": "value" and name = 'value', with up to 31 backslashes before the quotes: JSON in JSON, five times.
 _QUOTED_PAIR = re.compile(
-    rf"""(?P<head>(?<=[\w.-])\\{{0,31}}+["']?\s*+[:=]\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_SHOWN})"""
+    rf"""(?P<head>(?<=[\w.-])\\{{0,31}}+["']?\s*+(?:=>|:=|[:=])\s*+b?(?P<slash>\\{{0,31}}+)(?P<quote>["']))(?!{_SHOWN})"""
     r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*+)"""
 )
 # (b"name", b"value") of an HTTP library.
@@ -218,6 +218,8 @@ _DEEPEST = 3
 
 
 def _hide_pair_of_http(found: re.Match[str]) -> str:
+    if fields.is_name_or_word(found["value"]) and found.string[found.start("quote") - 1] != "b":
+        return found[0]
     return _hide_value(found, found["name"], 1)
 
 
@@ -355,6 +357,9 @@ class Redactor:
         )  # some letters beyond ASCII match one of ASCII in another case
         telling = whole or any(one in lowered for one in (*_TELLING, *_PRIVATE_FIELDS))
         named = whole or (telling and any(one in text for one in _PAIRED))
+        text = fields.hide_fields_of_other_forms(
+            text, is_secret_name, _is_secret_without_quotes, telling=telling, whole=whole
+        )
         for needed, (pattern, replacement) in _TRIED:
             if named if needed is _NAMED else whole or all(one in lowered for one in needed):
                 text = pattern.sub(replacement, text)
@@ -362,7 +367,9 @@ class Redactor:
         if "=" in text:
             text = _hide_after(_QUERY, _is_secret_in_a_query, _QUERY_VALUE, text)
         if named:
+            text = fields.hide_headers_in_lists(text, _HEADERS)
             text = _PAIR_OF_HTTP.sub(_hide_pair_of_http, _QUOTED_PAIR.sub(_hide_quoted_pair, text))
+            text = fields.hide_continued(text)
             text = _NUMBER.sub(_hide_number, text)
             text = bare.hide_bare(text, _is_secret_without_quotes, _is_private)
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
