@@ -7,7 +7,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 from verification.redaction import bare, fields
 from verification.redaction.composed import COMPOSED, is_about_another_field, is_path, says_failure
@@ -23,6 +23,7 @@ from verification.redaction.names import (
     name_before,
     says_secret,
 )
+from verification.redaction.shortened import Ends, may_be_shortened
 from verification.redaction.spellings import encodings, parts, spellings
 
 MARK = bare.MARK
@@ -378,7 +379,12 @@ class Redactor:
     def hide_known(self, text: str) -> str:
         """Return the text with each known secret replaced; the shape of no other text is looked at."""
         found = self._found(text)
-        return re.sub("|".join(found), MARK, text) if found else text
+        text = re.sub("|".join(found), MARK, text) if found else text
+        return self._ends.hide(text) if self._forms and may_be_shortened(text) else text
+
+    @cached_property
+    def _ends(self) -> Ends:
+        return Ends(self._forms)
 
     def _found(self, text: str) -> list[str]:
         """Return patterns for the known secrets that occur in the text: to compile a pattern of all of them takes longer than to use it."""
