@@ -179,6 +179,61 @@ def test_private_data_that_looks_like_words_is_hidden(text: str, monkeypatch: py
     assert "anna" not in cleaned
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("patient_name=anna", "patient_name=[redacted]"),
+        ("patient_name=anna maria, age=41", "patient_name=[redacted], age=41"),
+        ("patient_name=anna maria age=41", "patient_name=[redacted] age=41"),
+        ("Consult(patient_name=anna maria, n=3)", "Consult(patient_name=[redacted], n=3)"),
+        ("patient_name=anna;b=1\nnext", "patient_name=[redacted];b=1\nnext"),
+        ("patient_name=anna: status 404", "patient_name=[redacted]: status 404"),
+        ("PATIENT_NAME = anna", "PATIENT_NAME = [redacted]"),
+        ("a:\n  patient_name: anna maria\n  b: c", "a:\n  patient_name: [redacted]\n  b: c"),
+        ("{age: 3, patient_name: anna maria, b: c}", "{age: 3, patient_name: [redacted], b: c}"),
+        ("patient_name: O", "patient_name: [redacted]"),
+        (
+            "DETAIL:  Key (patient_name)=(anna maria) already exists.",
+            "DETAIL:  Key (patient_name)=([redacted]) already exists.",
+        ),
+        ("<patient_name>anna maria</patient_name>", "<patient_name>[redacted]</patient_name>"),
+    ],
+)
+def test_private_data_without_quotes_is_hidden(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verification.redaction.redactor._PRIVATE_FIELDS", {"patient_name"})
+    assert Redactor(()).clean(text) == shown
+    assert Redactor(()).clean(shown) == shown
+    assert json.loads(Redactor(()).clean(json.dumps({"reason": text}))) == {"reason": shown}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the field patient_name: is missing, expected a text",
+        "$.patient_name is missing; $.patient_name: expected a text",
+        "patient_name=None, patient_name=null, weight=70, weight: 70.5",
+        "name=anna, the_patient_names=anna, patient_name_count=three",
+        "assert patient_name == other",
+        "    patient_name = read(page), patient_name=names[0]",
+        "POST /patient_name: status 500",
+        "test_patient_name: status 500",
+    ],
+)
+def test_texts_about_private_fields_stay(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verification.redaction.redactor._PRIVATE_FIELDS", {"patient_name", "weight"})
+    assert Redactor(()).clean(text) == text
+
+
+def test_private_data_is_looked_for_in_a_time_that_grows_with_the_length() -> None:
+    program = (
+        "from verification.redaction.redactor import Redactor, hide_fields\nhide_fields(['name'])\n"
+        "for unit in ('name=', 'name=a ', 'name: ', '{name: a', ' ', ': a', 'a='):\n"
+        "    assert 'canary' not in Redactor(()).clean(unit * (50_000 // len(unit)) + '\\nname=canary\\nname: canary')\n"
+        "print('done')"
+    )
+    assert run(program) == "done"
+
+
 @pytest.mark.parametrize("sign", [":", " ", "-"])
 @pytest.mark.parametrize("upper", [False, True])
 def test_a_known_secret_is_hidden_in_hex_with_signs_between_its_bytes(sign: str, upper: bool) -> None:

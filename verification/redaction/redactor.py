@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
-from verification.redaction import bare, fields
+from verification.redaction import bare, fields, private
 from verification.redaction.composed import COMPOSED, is_about_another_field, is_path, says_failure
 from verification.redaction.names import (
     LONG_DIGITS,
@@ -374,6 +374,8 @@ class Redactor:
             text = _NUMBER.sub(_hide_number, text)
             text = bare.hide_bare(text, _is_secret_without_quotes, _is_private)
             text = _hide_after(_HEADER_LINE, _is_secret_header, _HEADER_VALUE, text)
+        if _PRIVATE_FIELDS:
+            text = private.hide_private(text, _is_private)
         return text
 
     def hide_known(self, text: str) -> str:
