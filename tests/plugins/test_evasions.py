@@ -277,10 +277,10 @@ def test_gate_that_does_not_ask_the_candidate(project: Project, source: str) -> 
 
 FIVE = "import httpx, pytest\n@pytest.mark.samples('consecutive')\ndef test_five(client, limits, measure):\n"
 FEWER = {
-    "ends early": "for _ in range(4): client.get('/health')",
+    "ends early": "for _ in range(4): assert client.get('/health').is_success",
     "claims that it took them": "client.get('/health')\nmeasure('answers', 5, limit=5, samples=limits['consecutive'])",
     "without an answer": """
-        for _ in range(4): client.get("/health")
+        for _ in range(4): assert client.get("/health").is_success
         try: client.get("http://127.0.0.1:1/health")
         except httpx.TransportError: pass
     """,

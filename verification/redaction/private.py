@@ -1,4 +1,4 @@
-"""Hides the values of private fields that stand without quotes after the field's name: ``patient_name=anna maria``."""
+"""Hides the values of private fields that stand without quotes after the field's name: ``person_name=anna maria``."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def hide_private(text: str, is_private: Callable[[str], bool]) -> str:
             return found[0]
         value, kept = found["value"], ""
         if found.string[found.end() : found.end() + 1] in ("(", "[") and not value[-1].isspace():
-            return found[0]  # a line of code: patient_name = read(page)
+            return found[0]  # a line of code: person_name = read(page)
         if found.string[found.end() : found.end() + 1] == "=" and (
             following := _NEXT_NAME.search(value, max(0, len(value) - _LONGEST_NEXT))
         ):
-            kept = following[0]  # the name of the next field: patient_name=anna maria age=41
+            kept = following[0]  # the name of the next field: person_name=anna maria age=41
         elif message := _MESSAGE.search(value):
             kept = value[message.start() :]
         return found.string[found.start() : found.start("value")] + MARK + kept
@@ -50,5 +50,5 @@ def hide_private(text: str, is_private: Callable[[str], bool]) -> str:
 
 
 def _in_a_mapping(text: str, begin: int) -> bool:
-    """Return whether the name stands after a brace or a comma, as in ``{age: 3, patient_name: anna}``."""
+    """Return whether the name stands after a brace or a comma, as in ``{age: 3, person_name: anna}``."""
     return text[max(0, begin - 16) : begin].rstrip()[-1:] in ("{", ",")
