@@ -23,6 +23,7 @@ _FAILURE = re.compile(
     r"|(?:HTTP |status[ =]?)?[1-5]\d\d(?=[ ,:;\"'\r\n]|\Z)|no (?:complete )?answer\b|\$[.\[]|assert \S"
     r"|(?:[A-Za-z]\w{0,60}\.)?[A-Z]\w{0,60}(?:Error|Exception|Timeout)(?=[:( \"'\r\n]|\Z)"
 )
+_UNLIKE_ANY_VALUE = re.compile(rf"(?:{COMPOSED})|status [1-5]\d\d\b|no (?:complete )?answer\b|\$[.\[]")
 _END_OF_A_WORD = re.compile(r"[\s\"'`(\[<,;=&\\]")
 _LONGEST_PATH = 256
 # "'email' is a required property" after a name and a colon is a message about another field. Other messages quote a value.
@@ -41,6 +42,11 @@ def is_path(text: str, end: int) -> bool:
 def says_failure(text: str, begin: int) -> bool:
     """Return whether here stands why a gate, a check or a step failed: no value of a header begins so."""
     return _FAILURE.match(text, begin) is not None
+
+
+def is_composed(text: str, begin: int) -> bool:
+    """Return whether the framework composed the text that begins here; unlike ``says_failure``, a word such as ``test_anna`` is not."""
+    return _UNLIKE_ANY_VALUE.match(text, begin) is not None
 
 
 def is_about_another_field(text: str, value: str, end: int) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from verification.redaction.bare import MARK, stands_at_the_beginning
+from verification.redaction.composed import is_composed
 from verification.redaction.names import name_before
 
 # No value: a short number may be that of the framework's own field of this name, such as weight.
@@ -43,6 +44,8 @@ def hide_private(text: str, is_private: Callable[[str], bool]) -> str:
         text, name = found.string, name_before(found.string, found.start())
         begin = found.start() - len(name)
         if not is_private(name) or not (stands_at_the_beginning(text, begin) or _in_a_mapping(text, begin)):
+            return found[0]
+        if is_composed(text, found.start("value")):  # a gate or a check can have the name of a field
             return found[0]
         return text[found.start() : found.start("value")] + MARK
 
