@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -120,13 +122,35 @@ def module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+class Parsed(NamedTuple):
+    """What the tests below ask of a file: its imports, its functions' names, lines and parameters, and its strings."""
+
+    imports: list[ast.Import | ast.ImportFrom]
+    functions: list[tuple[int, str, list[str], bool]]
+    strings: list[str]
+
+
+@cache
+def parsed(path: Path) -> Parsed:
+    """Read a file once for all tests; the tree itself is not kept, because the trees of all files are large."""
+    found = Parsed([], [], [])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.imports.append(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.functions.append((node.lineno, node.name, parameters(node), is_for_pytest(node)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.strings.append(node.value)
+    return found
+
+
 def imports(path: Path) -> Iterator[str]:
     """Yield the full name of every module that a file imports, at any place; ``from a import b`` is ``a.b`` if that is a module."""
     package = module(path).split(".") if path.name == "__init__.py" else module(path).split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in parsed(path).imports:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = package[: len(package) - node.level + 1] if node.level else []
             name = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
@@ -233,15 +257,10 @@ def is_for_pytest(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def too_many_parameters(path: Path) -> list[str]:
-    functions = [
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
     return [
-        f"{path.name}:{one.lineno} {one.name}({', '.join(parameters(one))})"
-        for one in functions
-        if len(parameters(one)) > MOST_PARAMETERS and not is_for_pytest(one)
+        f"{path.name}:{line} {name}({', '.join(given)})"
+        for line, name, given, for_pytest in parsed(path).functions
+        if len(given) > MOST_PARAMETERS and not for_pytest
     ]
 
 
@@ -305,12 +324,7 @@ NAMED_MODULE = re.compile(
 
 def named_modules(path: Path) -> list[str]:
     """The modules, and the attributes in them, that a file names in a string, for ``-m``, a lazy import or a patch."""
-    strings = [
-        node.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    return [text for text in strings if NAMED_MODULE.fullmatch(text)]
+    return [text for text in parsed(path).strings if NAMED_MODULE.fullmatch(text)]
 
 
 def resolves(name: str) -> bool:
