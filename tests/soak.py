@@ -30,6 +30,17 @@ PASSED, FAILED = "passed", "failed"
 WORKERINPUT = "soak"
 
 
+def sample(cases: Iterable[Any], *kept: Any) -> list[Any]:
+    """Return the cases of one kind as a test's parameters: `make test` runs the kept ones, `make soak` all of them.
+
+    Raises ValueError if a kept case does not exist.
+    """
+    every = list(cases)
+    if missing := [one for one in kept if one not in every]:
+        raise ValueError(f"no such case: {missing}")
+    return [pytest.param(one, marks=() if one in kept else pytest.mark.soak) for one in every]
+
+
 def tree() -> str:
     """Return the last commit of the tested files, with a hash of uncommitted changes; results and documents do not count."""
     commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *TESTED).strip() or "no-commit"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import soak
-from tests.soak import FAILED, PASSED, documents, reads_documents, still_passed, summed, table, tree
+from tests.soak import FAILED, PASSED, documents, reads_documents, sample, still_passed, summed, table, tree
 
 LINES = [
     {"test": "tests/a/test_one.py::test_x", "outcome": PASSED, "seconds": 2.0, "soak": True},
@@ -59,3 +59,14 @@ def test_test_that_reads_documents_runs_again_if_they_have_changed() -> None:
     lines = [{"test": name, "outcome": PASSED, "documents": "before"} for name in (reader, other)]
     assert still_passed(lines, "before") == [reader, other]
     assert still_passed(lines, "after") == [other]
+
+
+def test_cases_that_only_make_soak_runs() -> None:
+    made = sample({"one": 1, "two": 2, "three": 3}, "three", "one")
+    assert [(one.values[0], [mark.name for mark in one.marks]) for one in made] == [
+        ("one", []),
+        ("two", ["soak"]),
+        ("three", []),
+    ]
+    with pytest.raises(ValueError, match=r"no such case: \['four'\]"):
+        sample(["one"], "four")

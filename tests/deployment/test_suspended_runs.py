@@ -10,6 +10,7 @@ import pytest
 from deployment.flow.lease import LeaseKeeper
 from tests.deployment.histories import run_history
 from tests.deployment.history_plan import Command, Fault, History, Kind
+from tests.soak import sample
 
 ALL_CALLS = 4000
 CALLS = 100
@@ -45,9 +46,7 @@ def test_suspended_run_does_no_harm_after_a_takeover(run: str, other: Kind, tmp_
     assert takeovers > CALLS / 5
 
 
-@pytest.mark.parametrize(
-    "call", [pytest.param(call, marks=() if call in (4, 8) else pytest.mark.soak) for call in range(4, 9)]
-)
+@pytest.mark.parametrize("call", sample(range(4, 9), 4, 8))
 def test_half_done_deployment_of_another_run_is_recovered(call: int, tmp_path: Path) -> None:
     """The first run finds nothing half done; before it gets the lock, the second run leaves its deployment half done."""
     first = suspended(SUSPENDED_RUNS["promotes"], call)

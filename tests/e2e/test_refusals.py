@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e import images
 from tests.e2e.sandbox import Sandbox
+from tests.soak import sample
 
 REFUSALS = {
     "unknown tag": (["--target=green", "--image-tag=9.9.9"], "9.9.9"),
@@ -27,9 +28,7 @@ REFUSALS = {
 TYPED = {"unknown tag"}
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=() if case in TYPED else pytest.mark.soak) for case in REFUSALS]
-)
+@pytest.mark.parametrize("case", sample(REFUSALS, *TYPED))
 def test_refused(up_sandbox: Sandbox, case: str) -> None:
     """Exit 4, the message names the option or value, no step, no gate, nothing touched."""
     options, word = REFUSALS[case]

@@ -218,8 +218,12 @@ def test_the_servers_user_can_reach_the_clusters_home(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 @pytest.mark.parametrize(
     ("umask", "copied"),
-    [(0o022, False), (0o027, False), (0o077, False), (0o077, True)],
-    ids=["022", "027", "077", "077, copied binaries"],
+    [
+        pytest.param(0o022, False, id="022", marks=pytest.mark.soak),
+        pytest.param(0o027, False, id="027", marks=pytest.mark.soak),
+        pytest.param(0o077, False, id="077"),
+        pytest.param(0o077, True, id="077, copied binaries"),
+    ],
 )
 def test_the_cluster_is_created_under_each_umask(umask: int, copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if copied:

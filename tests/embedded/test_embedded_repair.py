@@ -18,6 +18,7 @@ import redis
 from infrastructure.embedded import cloud
 from infrastructure.embedded.status import ProcessStatus
 from tests.embedded.conftest import SERVED
+from tests.soak import sample
 
 NAMES = ("postgres", "valkey", "moto", "caddy", "endpoint", "instance")
 # A kill of the endpoint is tried on ECS as well, one of an instance in tests/embedded_aws.
@@ -81,9 +82,7 @@ def data(running: Any) -> Callable[[], dict[str, Any]]:
     return read
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.soak) for name in NAMES]
-)
+@pytest.mark.parametrize("name", sample(NAMES, *FIRST))
 def test_a_killed_process_is_reported_and_repaired_without_data_loss(
     running: Any, data: Callable[[], dict[str, Any]], name: str
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.plugins.project import PROMOTED, REFUSED, REJECTED, Project
+from tests.soak import sample
 
 PAGES = """
 checks:
@@ -65,6 +66,7 @@ def test_a_mistake_refuses_and_names_file_line_and_key(project: Project) -> None
     assert "did you mean 'status'?" in run.output
 
 
+@pytest.mark.soak
 def test_schemas_with_a_mistake_refuse(project: Project) -> None:
     add(project, PAGES.format(expected="ok").replace("contract: false\n", "schema: Helth\n", 1))
     add(project, PAGES.format(expected="ok").replace("contract: false\n", "schema: {requird: [a]}\n", 1), gate="pages")
@@ -92,6 +94,7 @@ def test_yaml_outside_a_gate_refuses(project: Project) -> None:
     assert "is not in a gate's folder" in run.output
 
 
+@pytest.mark.soak
 def test_contract_is_not_read_as_checks(project: Project) -> None:
     add(project, "openapi: 3.1.0\n", gate="contract", name="api.yaml")
     assert project.run().result == PROMOTED
@@ -195,7 +198,9 @@ def keep_secret(project: Project, monkeypatch: pytest.MonkeyPatch, vault: dict[s
     ("vault", "problem"),
     [
         ({}, "environments.test.secrets.SMOKE_KEY: there is no secret team/key"),
-        ({"team/key": "canary"}, "the value of team/key is too short to be redacted"),
+        pytest.param(
+            {"team/key": "canary"}, "the value of team/key is too short to be redacted", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_a_secret_that_cannot_be_used_refuses(
@@ -208,7 +213,7 @@ def test_a_secret_that_cannot_be_used_refuses(
     assert "canary" not in run.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+@pytest.mark.parametrize("workers", sample([(), ("-n", "2")], ("-n", "2")))
 def test_a_secret_of_the_environment(
     project: Project, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:

@@ -32,10 +32,9 @@ def test_every_plugin_of_the_framework_is_known() -> None:
 
 @pytest.mark.parametrize("name", [*REQUIRED_PLUGINS, *OWN_PLUGINS])
 def test_each_plugin_of_the_framework_is_needed(project: Project, name: str) -> None:
-    for given in (["--target=green"], ["--plan", "--target=green"], []):
-        config = project.pytester.parseconfig(*given, "-p", f"no:{name}")
-        with pytest.raises(pytest.UsageError, match=f"-p no:{name} disables a plugin that every run needs"):
-            options.pytest_cmdline_main(config)
+    config = project.pytester.parseconfig("--target=green", "-p", f"no:{name}")
+    with pytest.raises(pytest.UsageError, match=f"-p no:{name} disables a plugin that every run needs"):
+        options.pytest_cmdline_main(config)
     options.pytest_cmdline_main(project.pytester.parseconfig("--collect-only", "-p", f"no:{name}"))
 
 

@@ -15,6 +15,7 @@ import pytest
 from plugins.integrity.process_guard import refuse_debugger_without_terminal
 from plugins.options import selections
 from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Outcome, Project
+from tests.soak import sample
 
 BAD = "def test_bad(client): assert client.get('/health').status_code == 500\n"
 
@@ -38,29 +39,33 @@ def refused(run: Outcome) -> bool:
     return bool(run.report["reason"])
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--sw-skip",),
-        ("--stepwise",),
-        ("--last-failed", "--last-failed-no-failures=none"),
-        ("--setup-plan",),
-        ("-o", "python_functions=check_*"),
-        ("-o", "python_files=nothing.py"),
-        ("--override-ini=addopts="),
-        ("-m", "not soak"),
-        ("--reruns=2",),
-        ("--pyargs", "suites.health"),
-        ("suites/health", "suites/load"),
-        ("-n2", "-k", "not bad"),
-    ],
-    ids=" ".join,
-)
+OPTIONS = [
+    ("--setup-plan",),
+    ("-o", "python_functions=check_*"),
+    ("-m", "not soak"),
+    ("--reruns=2",),
+    ("--pyargs", "suites.health"),
+    ("suites/health", "suites/load"),
+    ("-n2", "-k", "not bad"),
+    *(
+        pytest.param(one, marks=pytest.mark.soak)
+        for one in (
+            ("--sw-skip",),
+            ("--stepwise",),
+            ("--last-failed", "--last-failed-no-failures=none"),
+            ("-o", "python_files=nothing.py"),
+            ("--override-ini=addopts=",),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_options(project: Project, options: tuple[str, ...]) -> None:
     project.add("endpoints", BAD)
     if "--reruns=2" in options:
         project.plugin("def pytest_addoption(parser): parser.addoption('--reruns', type=int)")
-    assert refused(project.run(*([options] if isinstance(options, str) else options)))
+    assert refused(project.run(*options))
 
 
 def test_options_that_make_pytest_stricter_or_repeat_its_settings_leave_nothing_out(project: Project) -> None:
@@ -76,7 +81,7 @@ def test_strict_markers_on_the_command_line_is_accepted(project: Project) -> Non
     assert project.run("--strict-markers").result == PROMOTED
 
 
-@pytest.mark.parametrize("options", [("--plan",), (), ("--plan", "-n2"), ("-n2",)])
+@pytest.mark.parametrize("options", sample([("--plan",), (), ("--plan", "-n2"), ("-n2",)], (), ("--plan", "-n2")))
 def test_trace_without_a_terminal_is_refused_at_once(
     project: Project, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
@@ -92,7 +97,12 @@ def test_trace_in_a_terminal_is_accepted(project: Project, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "words", ["-k health", "--deselect=suites/endpoints", "--ignore=suites/endpoints", "-o python_functions=x"]
+    "words",
+    sample(
+        ["-k health", "--deselect=suites/endpoints", "--ignore=suites/endpoints", "-o python_functions=x"],
+        "-k health",
+        "-o python_functions=x",
+    ),
 )
 def test_environment_variable(project: Project, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     project.add("endpoints", BAD)
@@ -175,8 +185,18 @@ COLLECTION = {
 }
 
 
-@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
-@pytest.mark.parametrize("way", COLLECTION)
+# One of each kind of hook: collects a file, makes an item, changes items, changes a check or a report, runs it, runs all.
+FOR_MAKE_TEST = (
+    "ignores",
+    "empties the items",
+    "another function in its setup",
+    "a report's wrapper",
+    "runs it itself",
+)
+
+
+@pytest.mark.parametrize("workers", sample(["-n0", "-n2"], "-n0"))
+@pytest.mark.parametrize("way", sample(COLLECTION, *FOR_MAKE_TEST))
 def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
     project.add("endpoints", BAD)
     conftest(project, COLLECTION[way])
@@ -186,21 +206,17 @@ def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        ("__test__ = False\n" + BAD, REFUSED),
-        ("class TestIt:\n    __test__ = False\n    def test_bad(self, client): assert False\n", REFUSED),
-        (BAD + ASKS.replace("test_asks", "test_bad"), REFUSED),
-        ("class TestIt:\n    def test_it(self): assert False\nclass TestIt:\n    def test_it(self): pass\n", REFUSED),
-        (BAD + "del test_bad\n", REFUSED),
-        ("import pytest\npytest.skip('not today', allow_module_level=True)\n" + BAD, REFUSED),
-        ("import pytest\npytestmark = pytest.mark.skip\n" + BAD, REJECTED),
-        ("import pytest\n@pytest.fixture(autouse=True)\ndef _skip(): pytest.skip('no')\n" + BAD, REJECTED),
-        ("import pytest\n@pytest.fixture(autouse=True)\ndef _fails(): pytest.xfail('no')\n" + BAD, REJECTED),
-        ("import pytest\n@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.skip)])\ndef test_it(x): pass", REJECTED),
-        ("import unittest\nclass Bad(unittest.TestCase):\n    @unittest.expectedFailure\n    def test_bad(self): assert False\n", REJECTED),
-    ],
-    ids=[
-        "module's __test__", "class's __test__", "one name twice", "one class twice", "deleted", "skipped module",
-        "pytestmark", "autouse skip", "autouse xfail", "skipped parameter", "unittest's expectedFailure",
+        pytest.param("__test__ = False\n" + BAD, REFUSED, id="module's __test__"),
+        pytest.param("class TestIt:\n    __test__ = False\n    def test_bad(self, client): assert False\n", REFUSED, id="class's __test__", marks=pytest.mark.soak),
+        pytest.param(BAD + ASKS.replace("test_asks", "test_bad"), REFUSED, id="one name twice", marks=pytest.mark.soak),
+        pytest.param("class TestIt:\n    def test_it(self): assert False\nclass TestIt:\n    def test_it(self): pass\n", REFUSED, id="one class twice"),
+        pytest.param(BAD + "del test_bad\n", REFUSED, id="deleted"),
+        pytest.param("import pytest\npytest.skip('not today', allow_module_level=True)\n" + BAD, REFUSED, id="skipped module", marks=pytest.mark.soak),
+        pytest.param("import pytest\npytestmark = pytest.mark.skip\n" + BAD, REJECTED, id="pytestmark"),
+        pytest.param("import pytest\n@pytest.fixture(autouse=True)\ndef _skip(): pytest.skip('no')\n" + BAD, REJECTED, id="autouse skip"),
+        pytest.param("import pytest\n@pytest.fixture(autouse=True)\ndef _fails(): pytest.xfail('no')\n" + BAD, REJECTED, id="autouse xfail", marks=pytest.mark.soak),
+        pytest.param("import pytest\n@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.skip)])\ndef test_it(x): pass", REJECTED, id="skipped parameter", marks=pytest.mark.soak),
+        pytest.param("import unittest\nclass Bad(unittest.TestCase):\n    @unittest.expectedFailure\n    def test_bad(self): assert False\n", REJECTED, id="unittest's expectedFailure", marks=pytest.mark.soak),
     ],
 )  # fmt: skip
 def test_file(project: Project, how: str, expected: tuple[object, ...]) -> None:
@@ -218,16 +234,22 @@ def test_a_plugin_by_its_name(project: Project, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     "off",
-    [
+    sample(
+        [
+            "plugins.run",
+            "plugins.fixtures",
+            "plugins.reports",
+            "plugins.declarative",
+            "xdist",
+            "python",
+            "html",
+            "junitxml",
+        ],
         "plugins.run",
-        "plugins.fixtures",
-        "plugins.reports",
         "plugins.declarative",
-        "xdist",
         "python",
         "html",
-        "junitxml",
-    ],
+    ),
 )
 def test_a_plugin_switched_off(project: Project, off: str) -> None:
     """The run is refused, or it works without the plugin; a usage error of pytest touches nothing."""
@@ -287,7 +309,7 @@ FEWER = {
 }
 
 
-@pytest.mark.parametrize("way", FEWER)
+@pytest.mark.parametrize("way", sample(FEWER, "claims that it took them", "without an answer"))
 def test_fewer_samples_than_a_gate_declares(project: Project, way: str) -> None:
     """Failure mode 4: a check's claim about its samples does not count, only the answers that the framework saw."""
     project.settings("[gates.redis]\nconsecutive = 5")
@@ -311,7 +333,7 @@ def test_as_many_samples_as_a_gate_declares(project: Project, workers: str) -> N
     assert (manifest["samples"]["redis"], manifest["samples"]["auth"]) == (5, 0)
 
 
-@pytest.mark.parametrize("declared", ["'consecutiv'", "0", "", "'required'"])
+@pytest.mark.parametrize("declared", sample(["'consecutiv'", "0", "", "'required'"], "'consecutiv'", "0"))
 def test_invalid_samples_declaration_is_refused(project: Project, declared: str) -> None:
     """A declaration without a usable number of samples would silently require nothing."""
     project.settings("[gates.redis]\nconsecutive = 5\nrequired = true")

@@ -120,6 +120,7 @@ def test_a_mistake_in_a_file_is_refused_with_its_line(project: Project) -> None:
     )
 
 
+@pytest.mark.soak
 def test_a_mistake_in_a_marker_is_refused_with_its_line(project: Project) -> None:
     project.add("live", f"import pytest\n\n@pytest.mark.skip_until('{day(1)}', reason='x')\n{FAILS}")
     run = project.run()

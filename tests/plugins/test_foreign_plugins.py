@@ -13,13 +13,14 @@ import pytest
 
 from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Project
 from tests.plugins.test_evasions import BAD, conftest, hook, refused
+from tests.soak import sample
 
 SOAK = pytest.mark.soak
 
 
 def mostly_soak(kept: str, *others: str) -> list[object]:
     """Return the parameters: the first one in every run of the tests, the others in the long tests."""
-    return [kept, *(pytest.param(one, marks=SOAK) for one in others)]
+    return sample((kept, *others), kept)
 
 
 CALLS_NOTHING = hook("pytest_pyfunc_call", "return True", "tryfirst=True")

@@ -12,6 +12,7 @@ from deployment.evidence import report
 from deployment.evidence.journal import Journal, read
 from deployment.flow.lost_reports import NOTE
 from tests.plugins.project import Outcome, Project
+from tests.soak import sample
 
 FULL = os.strerror(errno.ENOSPC)
 
@@ -66,7 +67,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize(
     "moment",
-    [pytest.param(name, marks=[] if name == "end" else pytest.mark.soak) for name in MOMENTS],
+    sample(MOMENTS, "end"),
 )
 def test_disk_that_fills_gives_3_and_a_safe_world(
     project: Project, monkeypatch: pytest.MonkeyPatch, moment: str

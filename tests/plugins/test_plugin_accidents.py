@@ -26,9 +26,9 @@ EXITS, INTERRUPTS = "pytest.exit('enough')", "raise KeyboardInterrupt"
     ("gate", "how"),
     [
         ("health", EXITS),
-        ("endpoints", INTERRUPTS),
-        ("live", EXITS),
         ("live", INTERRUPTS),
+        pytest.param("endpoints", INTERRUPTS, marks=pytest.mark.soak),
+        pytest.param("live", EXITS, marks=pytest.mark.soak),
         pytest.param("health", INTERRUPTS, marks=pytest.mark.soak),
         pytest.param("endpoints", EXITS, marks=pytest.mark.soak),
     ],
@@ -144,9 +144,9 @@ HOOKS = {
     ("gate", "hook", "workers"),
     [
         ("auth", "logreport", "-n0"),
-        ("auth", "logfinish", "-n0"),
-        ("live", "logreport", "-n0"),
         ("live", "logfinish", "-n0"),
+        pytest.param("auth", "logfinish", "-n0", marks=pytest.mark.soak),
+        pytest.param("live", "logreport", "-n0", marks=pytest.mark.soak),
         pytest.param("live", "logreport", "-n2", marks=pytest.mark.soak),
     ],
 )

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.plugins.project import ASKS, REFUSED, Outcome, Project
+from tests.soak import sample
 
 BROKEN_IMPORT = "import no_such_module"
 ABSENT_MODULE = "import pytest\npytest.importorskip('a_module_that_nobody_has')\ndef test_it(): pass"
@@ -31,18 +32,25 @@ def refused(run: Outcome) -> bool:
 
 @pytest.mark.parametrize(
     "option",
-    [
+    sample(
+        [
+            ("-k", "health"),
+            ("-m", "not slow"),
+            ("--deselect", "suites/health/test_health.py::test_asks"),
+            ("--ignore", "suites/redis"),
+            ("--ignore-glob", "*redis*"),
+            ("--lf",),
+            ("--sw",),
+            ("suites/health",),
+            ("suites/health/test_health.py::test_asks",),
+            ("--setup-only",),
+        ],
         ("-k", "health"),
-        ("-m", "not slow"),
         ("--deselect", "suites/health/test_health.py::test_asks"),
-        ("--ignore", "suites/redis"),
         ("--ignore-glob", "*redis*"),
         ("--lf",),
-        ("--sw",),
-        ("suites/health",),
         ("suites/health/test_health.py::test_asks",),
-        ("--setup-only",),
-    ],
+    ),
     ids=" ".join,
 )
 def test_options_that_leave_checks_out(project: Project, option: tuple[str, ...]) -> None:

@@ -250,21 +250,29 @@ def test_pytest_learns_that_the_run_is_of_a_single_check(ours: Path, monkeypatch
     assert "--one-check" in given
 
 
+@pytest.mark.soak
 def test_a_check_that_the_description_does_not_have(ours: Path, notes: Notes) -> None:
     with_pytest(ours)
     text = refusal("suites/service.yaml::nope", "--against", notes.url)
     assert text == f"not found: {ours}/suites/service.yaml::nope\n  `deploy.py checks` lists the ids of all checks."
 
 
+JOURNEY = "suites/service.yaml::endpoints::journey (look)"
+
+
 def test_a_check_of_the_description_gets_the_accounts(ours: Path, notes: Notes) -> None:
     with_pytest(ours)
-    one = ("suites/service.yaml::endpoints::journey (look)", "--against", notes.url)
-    without = ask(*one)
-    reason = "not asked: it needs an account; give --accounts FILE or the variable SMOKE_USERS"
-    assert without.output.splitlines() == ["failed: suites/service.yaml::journey (look)", reason]
     (ours / "accounts.json").chmod(0o600)
-    result = ask(*one, "--accounts", "accounts.json")
+    result = ask(JOURNEY, "--against", notes.url, "--accounts", "accounts.json")
     assert (result.exit_code, "canary" in result.output) == (0, False), result.output
+
+
+@pytest.mark.soak
+def test_a_check_of_the_description_without_usable_accounts(ours: Path, notes: Notes) -> None:
+    with_pytest(ours)
+    one = (JOURNEY, "--against", notes.url)
+    reason = "not asked: it needs an account; give --accounts FILE or the variable SMOKE_USERS"
+    assert ask(*one).output.splitlines() == ["failed: suites/service.yaml::journey (look)", reason]
     (ours / "accounts.json").chmod(0o644)
     assert "mode 0644, expected 0600" in refusal(*one, "--accounts", "accounts.json")
     assert "--accounts needs --against=URL for this check" in refusal(one[0], "--accounts", "accounts.json")

@@ -73,8 +73,8 @@ def at_once(count: int, stuck: str, within_s: float, allowed: int) -> str:
     ("count", "stuck", "within_s", "allowed", "printed"),
     [
         pytest.param(200, "", 30, 20, "20 199", id="many, 20 at a time; one call raises"),
-        pytest.param(3, "", 30, 20, "3 3", id="few"),
-        pytest.param(0, "", 30, 20, "0 0", id="none"),
+        pytest.param(3, "", 30, 20, "3 3", id="few", marks=pytest.mark.soak),
+        pytest.param(0, "", 30, 20, "0 0", id="none", marks=pytest.mark.soak),
         pytest.param(60, "7 8", 1, 5, "5 57", id="two without an end"),
     ],
 )
@@ -122,7 +122,8 @@ def test_data_that_is_left_is_counted_and_stays_in_the_ledger(notes: Notes, tmp_
     assert {one.values.get("id") for one in entries} >= {note["id"] for note in notes.stored.values()}
 
 
-@pytest.mark.parametrize(("workers", "left"), [(1, 150), pytest.param(2, 90, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("workers", "left"), [(1, 150), (2, 90)])
+@pytest.mark.soak
 def test_requests_after_the_load_are_not_in_its_result(notes: Notes, tmp_path: Path, workers: int, left: int) -> None:
     """They would raise the throughput, because the seconds end with the load, and change the share of failures and the times."""
     notes.fail["DELETE /notes/{}"] = left
