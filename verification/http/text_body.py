@@ -1,4 +1,4 @@
-"""Reads an answer's body as text. Only charsets of texts are used: other codecs of Python read something else, or take hours."""
+"""Reads an answer's body as text. Only charsets of texts are used: other codecs of Python read something else, or are slow."""
 
 from __future__ import annotations
 
