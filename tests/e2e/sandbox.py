@@ -91,6 +91,7 @@ class Sandbox:
         temporary.mkdir(exist_ok=True)
         self._environment["TMPDIR"] = str(temporary)
         self._started: list[subprocess.Popen[str]] = []
+        self._open: list[subprocess.Popen[str]] = []  # those whose sessions may still have processes
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -137,6 +138,7 @@ class Sandbox:
             start_new_session=True,
         )
         self._started.append(process)
+        self._open.append(process)
         return RunningCommand(self, process, before, name, time.monotonic())
 
     def wait(self, running: RunningCommand) -> CommandResult:
@@ -197,8 +199,22 @@ class Sandbox:
 
     def running(self) -> dict[int, str]:
         """Return the command lines of this sandbox's processes by pid, without PostgreSQL's workers, which come and go."""
-        sessions = {process.pid for process in self._started}
+        sessions = self._sessions()
         return {process.pid: _name(process) for process in psutil.process_iter() if self._ours(process, sessions)}
+
+    def _sessions(self) -> set[int]:
+        """Return the sessions that were started from here and still have a process.
+
+        The system gives a pid again, at the earliest after the session's last process has ended. Then the session of that number
+        is another's, and its processes must be neither reported nor killed.
+        """
+        present = {_session(pid) for pid in psutil.pids()}
+        self._open = [
+            leader
+            for leader in self._open
+            if leader.poll() is None or (leader.pid in present and not psutil.pid_exists(leader.pid))
+        ]
+        return {leader.pid for leader in self._open}
 
     def _ours(self, process: psutil.Process, sessions: set[int]) -> bool:
         try:
@@ -234,6 +250,13 @@ class Sandbox:
                 survivor.kill()
         # A killed process stays in the process list for a moment.
         psutil.wait_procs(left, timeout=GONE_WITHIN_S)
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 @dataclass(frozen=True)

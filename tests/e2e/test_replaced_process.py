@@ -20,7 +20,9 @@ def test_exit_0_after_the_switch_is_rolled_back(how: str) -> None:
     """The issue's input: traffic is on green, no report is written, and the process exits with 0."""
     with checkout() as copy:
         check = f"import ctypes\nimport os\n\n\ndef test_last_word(live):\n{ENDS[how]}"
-        (copy.folder / "suites" / "live" / "test_a_last_word.py").write_text(check, encoding="utf-8")
+        path = copy.folder / "suites" / "live" / "test_a_last_word.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(check, encoding="utf-8")
         assert copy.bash("python scripts/deploy.py up").code == 0
         before = receipts(copy)
         ran = copy.bash("python scripts/deploy.py deploy --image-tag 1.1.0 --target green")
