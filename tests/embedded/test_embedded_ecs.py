@@ -17,7 +17,7 @@ import pytest
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import StatePlatform
 from tests.embedded.conftest import SERVED, Running, make_image
-from tests.embedded.test_embedded_repair import eventually, the
+from tests.embedded.test_embedded_repair import eventually, same_outputs, the
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_up_repairs_a_killed_process(running: Running, name: str) -> None:
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
     eventually(lambda: the(running, name).pid != victim.pid)
-    assert cloud.up(running.state, Path("/nowhere"), SERVED, platform="ecs") == running.outputs
+    assert same_outputs(cloud.up(running.state, Path("/nowhere"), SERVED, platform="ecs"), running.outputs)
     found = cloud.inspect(running.state)
     assert found is not None
     assert found.healthy
