@@ -49,7 +49,13 @@ class Cluster:
     def group(self, name: str, delay_s: int = 0) -> str:
         """Create a target group and add it to the last groups that the listener's default action forwards to."""
         made = self.elb.create_target_group(
-            Name=name, TargetType="ip", Protocol="HTTP", Port=3000, VpcId="vpc-1", **HEALTH_CHECK
+            Name=name,
+            TargetType="ip",
+            Protocol="HTTP",
+            Port=3000,
+            VpcId="vpc-1",
+            HealthCheckPath="/health",
+            **HEALTH_CHECK,
         )
         arn: str = made["TargetGroups"][0]["TargetGroupArn"]
         self.elb.modify_target_group_attributes(
