@@ -205,8 +205,8 @@ class Sandbox:
     def _sessions(self) -> set[int]:
         """Return the sessions that were started from here and still have a process.
 
-        The system gives a pid again, at the earliest after the session's last process has ended. Then the session of that number
-        is another's, and its processes must be neither reported nor killed.
+        The system may give the pid to another process once the session's last process has ended. The session of that number is
+        then another's: its processes must be neither reported nor killed.
         """
         present = {_session(pid) for pid in psutil.pids()}
         self._open = [

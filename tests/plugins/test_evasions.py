@@ -185,7 +185,7 @@ COLLECTION = {
 }
 
 
-# One of each kind of hook: collects a file, makes an item, changes items, changes a check or a report, runs it, runs all.
+# One of each kind of hook: ignores a file, changes the items, changes a check, changes a report, runs a check.
 FOR_MAKE_TEST = (
     "ignores",
     "empties the items",
