@@ -16,6 +16,7 @@ from deployment.settings import DeploymentLimits
 SECOND_TRY_AFTER_S = 0.5
 # Requests to the live colour for its version: a lost answer must not make a rollback impossible.
 VERSION_TRIES = 3
+_NO_VERSION = "it does not report its version"
 
 
 def refuse_open_deployment(plan: Plan, ports: Ports, holder: Holder) -> None:
@@ -45,7 +46,7 @@ def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -
         raise TargetIsLive(plan.target)
     live = ports.platform.describe(routes.live)
     answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
-    problem = live_problem(ports) or (None if answers else "it does not report its version")
+    problem = live_problem(ports) or (None if answers else _NO_VERSION)
     if problem is not None and not unhealthy_allowed:
         raise StepFailed(
             f"{routes.live} is live and already unhealthy: {problem}",
@@ -68,9 +69,12 @@ def check_live(
     # A rollback excuses exactly these problems, so all of them are recorded, and before anything is changed.
     # The checks that passed prove later that the colour itself answers, and not a gateway for a dead one.
     found = ports.front.inspect()
-    lists = {"problems": list(found.problems), "passed": list(found.passed)}
+    live = replace(live, problems=found.problems, passed=found.passed)
+    if problem != _NO_VERSION and not live.excuses(problem):  # it comes and goes: two tries in a row saw it
+        live = replace(live, problems=(*live.problems, problem))
+    lists = {"problems": list(live.problems), "passed": list(live.passed)}
     journal.append("sick", colour=live.colour, problem=problem, **lists, reason=allow_unhealthy, by=plan.actor)
-    return replace(live, problems=found.problems, passed=found.passed), problem
+    return live, problem
 
 
 def live_problem(ports: Ports, live_snapshot: LiveSnapshot | None = None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployment.model import Answer, Reason
+from deployment.model import Answer, Findings, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
 from deployment.recovery.status import WITHOUT_USERS, describe
@@ -43,6 +43,17 @@ def test_rollback_excuses_the_problems_from_before(one: Deployment, problems: tu
     assert not one.cloud.sides[GREEN].running
     (sick,) = [record.data for record in one.records() if record.kind == "sick"]
     assert sick["problems"] == list(problems)
+
+
+@pytest.mark.parametrize("problem", [NO_DATABASE, NEW])
+def test_problem_that_comes_and_goes_is_excused(one: Deployment, monkeypatch: pytest.MonkeyPatch, problem: str) -> None:
+    """Two tries in a row saw it, and the examination that lists all problems did not."""
+    with monkeypatch.context() as while_it_begins:
+        while_it_begins.setattr(one.ports.front, "inspect", lambda: Findings((), ()))
+        promoted(one, problem)
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert problem in str(one.machine.reason).partition("as before the deployment")[2]
 
 
 def test_check_that_fails_otherwise_than_before_is_excused(one: Deployment) -> None:
