@@ -31,8 +31,8 @@ HEALTH_CHECK: dict[str, Any] = {
     "Interval": 2,
     "Timeout": 2,
     "HealthyThreshold": 1,
-    # A release may warm up as long as with the Terraform module: 5 checks, 5 s apart.
-    "UnhealthyThreshold": 13,
+    # A release may warm up as long as with the Terraform module (5 checks, 5 s apart); here the first check has no wait.
+    "UnhealthyThreshold": 14,
 }
 
 
