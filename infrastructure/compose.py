@@ -11,7 +11,6 @@ from pathlib import Path
 from deployment.clock import SystemClock
 from deployment.errors import (
     CloudDenied,
-    CloudError,
     EnvironmentTaken,
     NotPermitted,
     Refused,
@@ -21,7 +20,6 @@ from deployment.evidence import keys
 from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import Checker, Signer
 from deployment.flow.alarms import AllAlarms
-from deployment.flow.lease import owner_alive
 from deployment.model import Caller, Colour, Image, Reads
 from deployment.plan import Operation, Ports
 from deployment.ports import Alarms, AuditStore, Notifier, Permissions, PushTarget, Registry
@@ -206,46 +204,6 @@ def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
         raise Refused(str(error)) from error
 
 
-def refuse_to_stop_under_a_run(project: Project) -> None:
-    """Raise Refused, naming the run, if a living process works on the embedded environment: it would stop under it.
-
-    An environment whose lease does not answer has no run that could go on.
-    """
-    hint = "Wait for it, or interrupt it: it cleans up. `down --force` stops the environment under it."
-    try:
-        cloud.refuse_strangers(project.embedded_state)
-    except StateOwned as error:
-        raise EnvironmentTaken(
-            f"deployment {error.run} (this host, pid {error.pid}) is running in it", hint=hint
-        ) from None
-    outputs = cloud.outputs(project.embedded_state)
-    if outputs is None:
-        return
-    clock = SystemClock()
-    try:
-        clients = clients_for(_embedded_connection(outputs))
-        holder = DynamoLease(clients, table=outputs.lease_table, ttl_s=1, clock=clock).current()
-    except CloudError:
-        return
-    if holder is None:
-        return
-    here = owner_alive(holder)
-    if here or (here is None and holder.expires_at > clock.now()):
-        raise Refused(
-            f"{holder.deployment_id} of {holder.actor} holds the lock of this environment (host {holder.host}, "
-            f"pid {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC, doing: {holder.doing})",
-            hint=hint,
-        )
-
-
-def down(project: Project) -> tuple[str, ...]:
-    """Stop the embedded environment; return the names of the stopped processes."""
-    try:
-        return cloud.down(project.embedded_state).processes
-    except EmbeddedError as error:
-        raise Refused(str(error)) from error
-
-
 def processes(settings: Settings) -> list[str]:
     """Return a line for each process of an embedded environment; no line on AWS."""
     found = cloud.inspect(settings.project.embedded_state) if settings.provider == "embedded" else None
@@ -426,7 +384,8 @@ def _platform(settings: Settings) -> str:
     return str(settings.estate.get("platform", "apprunner"))
 
 
-def _embedded_connection(outputs: cloud.Outputs) -> Connection:
+def embedded_connection(outputs: cloud.Outputs) -> Connection:
+    """Return how the APIs of an embedded environment are reached."""
     return Connection(
         region=outputs.region,
         account=outputs.account_id,
@@ -449,7 +408,7 @@ def _embedded_estate(settings: Settings) -> Estate:
             hint="Start one with `python scripts/deploy.py up`; `pytest --target=green` starts its own.",
         )
     return Estate(
-        _embedded_connection(outputs),
+        embedded_connection(outputs),
         outputs.account_id,
         outputs.live_url,
         *adapters(replace(settings, estate=outputs.settings())),

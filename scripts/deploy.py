@@ -31,7 +31,7 @@ from verification.redaction.output import Guard  # noqa: E402
 from verification.redaction.redactor import LearningRedactor  # noqa: E402
 
 if TYPE_CHECKING:
-    from infrastructure import compose
+    from infrastructure import compose, stopping
     from infrastructure.compose import Environment
     from plugins import options, page
     from scripts.commands import (
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from scripts.commands.checks import coverage
 else:  # these import boto3 and pytest, which take over a second; each is imported when a command first uses it
     compose = deferred("infrastructure.compose")
+    stopping = deferred("infrastructure.stopping")
     options = deferred("plugins.options")
     page = deferred("plugins.page")
     approve = deferred("scripts.commands.approve")
@@ -135,9 +136,9 @@ def down(reports: Path, force: bool) -> None:
     deployment is recovered first, so that its report is complete.
     """
     if not force:
-        compose.refuse_to_stop_under_a_run(_project())
+        stopping.refuse_to_stop_under_a_run(_project())
     recover.recover_before_down(_settings, lambda own: _connect(own, WAY_BACK), reports.absolute())
-    stopped = compose.down(_project())
+    stopped = stopping.stop(_project(), force=force)
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "no embedded environment was up")
 
 

@@ -65,6 +65,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.live_domain": ("deployment", "verification"),
     "infrastructure.named_secrets": ("deployment", "verification"),
     "infrastructure.secret_values": ("infrastructure.estate", "deployment", "verification"),
+    "infrastructure.stopping": (
+        "infrastructure.compose",
+        "infrastructure.aws",
+        "infrastructure.embedded",
+        "deployment",
+    ),
     "infrastructure": (),
     "deployment.evidence": (*DEPLOYMENT_ROOT, "deployment.evidence"),
     "deployment.preflight": (*DEPLOYMENT_ROOT, "deployment.evidence", "deployment.preflight"),

@@ -11,10 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infrastructure.embedded import images, passwords, statelock, status
 from infrastructure.embedded import outputs as outputs_file
 from infrastructure.embedded.caddy.listeners import AWSELB
-from infrastructure.embedded.errors import NotRunning, StartFailed, StateForeign, StatePlatform, StateStores
+from infrastructure.embedded.errors import (
+    NotAnswering,
+    NotRunning,
+    StartFailed,
+    StateForeign,
+    StatePlatform,
+    StateStores,
+)
 from infrastructure.embedded.estate.resources import Estate
 from infrastructure.embedded.images import highest, lowest, tags
 from infrastructure.embedded.layout import (
@@ -170,12 +179,17 @@ def refuse_other_environment(state: Path, platform: str, stores: Sequence[str]) 
         raise StateStores(state, missing)
 
 
-def down(state: Path) -> Stopped:
-    """Stop every process and remove the environment's data; safe to repeat. Raises StateBusy."""
+def down(state: Path, *, under_a_run: bool = True) -> Stopped:
+    """Stop every process and remove the environment's data; safe to repeat.
+
+    Raises StateBusy; StateOwned, unless ``under_a_run``, if the environment belongs to a run of another process.
+    """
     layout = Layout(state.resolve())
     if not layout.state.is_dir():
         return Stopped(())
     with statelock.locked(layout, "down"):
+        if not under_a_run:
+            statelock.refuse_strangers(layout)
         stopped = _destroy(layout)
         _leave_folder(layout)
         return Stopped(stopped)
@@ -184,10 +198,8 @@ def down(state: Path) -> Stopped:
 def inspect(state: Path) -> CloudStatus | None:
     """Return the state of each process, or None if no process runs. Changes nothing and waits for no lock."""
     layout = Layout(state.resolve())
-    environment = read_environment(layout)
-    if environment is None or not layout.secrets.exists():
-        return None
-    return status.describe(layout, environment, passwords.keep(layout.secrets))
+    environment, secrets = read_environment(layout), passwords.read(layout.secrets)
+    return None if environment is None or secrets is None else status.describe(layout, environment, secrets)
 
 
 def outputs(state: Path) -> Outputs | None:
@@ -203,15 +215,21 @@ def sleeps(state: Path) -> bool:
 def sync_registry(state: Path) -> Sequence[str]:
     """Push new images of the environment's registry folder to ECR; return the new tags.
 
-    Raises NotRunning if no environment is up. Raises ImageChanged (the content of a known tag has changed), BrokenImage
-    or EmptyRegistry before anything is pushed.
+    Raises NotRunning if no environment is up, NotAnswering if its ECR does not answer. Raises ImageChanged (the content
+    of a known tag has changed), BrokenImage or EmptyRegistry before anything is pushed.
     """
     layout = Layout(state.resolve())
-    environment = read_environment(layout)
-    if environment is None or outputs(state) is None:
+    if outputs(state) is None:
         raise NotRunning(state)
     with statelock.locked(layout, "registry sync"):  # two concurrent pushes of a tag would conflict
-        return Estate(layout, environment, passwords.keep(layout.secrets)).push()
+        environment, secrets = read_environment(layout), passwords.read(layout.secrets)
+        if environment is None or secrets is None:  # a `down` has removed it while this waited
+            _leave_folder(layout)
+            raise NotRunning(state)
+        try:
+            return Estate(layout, environment, secrets).push()
+        except (BotoCoreError, ClientError) as error:
+            raise NotAnswering(state, "ECR", type(error).__name__) from error
 
 
 def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[[str], None]) -> Outputs:

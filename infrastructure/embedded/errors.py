@@ -12,7 +12,8 @@ EmbeddedError
 │   ├── StateForeign       the folder holds something that is not an embedded environment
 │   ├── StatePlatform      the folder holds an environment on the other platform
 │   ├── StateStores        the folder holds an environment without a store that the service declares now
-│   └── NotRunning         no environment is up in the folder
+│   ├── NotRunning         no environment is up in the folder
+│   └── NotAnswering       an API of the environment does not answer
 └── StartFailed            a process of the environment did not become ready
 """
 
@@ -149,6 +150,17 @@ class NotRunning(StateError):
     def __init__(self, state: Path) -> None:
         super().__init__(f"no embedded environment is up in {state}; start one: python scripts/deploy.py up")
         self.state = state
+
+
+class NotAnswering(StateError):
+    """An API of the environment does not answer."""
+
+    def __init__(self, state: Path, api: str, reason: str) -> None:
+        super().__init__(
+            f"the embedded environment in {state} does not answer ({api}: {reason}); "
+            "repair it: python scripts/deploy.py up"
+        )
+        self.state, self.api, self.reason = state, api, reason
 
 
 class StartFailed(EmbeddedError):

@@ -60,13 +60,21 @@ def make() -> Passwords:
     )
 
 
-def keep(path: Path) -> Passwords:
-    """Return the passwords in the file; create the file if there is none."""
+def read(path: Path) -> Passwords | None:
+    """Return the passwords in the file; None if there is none."""
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:
-        passwords = make()
-        replace_json(path, asdict(passwords))
-        return passwords
+        return None
     document["smoke_users"] = tuple(document["smoke_users"])
     return Passwords(**document)
+
+
+def keep(path: Path) -> Passwords:
+    """Return the passwords in the file; create the file if there is none."""
+    known = read(path)
+    if known is not None:
+        return known
+    passwords = make()
+    replace_json(path, asdict(passwords))
+    return passwords

@@ -52,3 +52,23 @@ def test_ten_at_once(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fa
         killing.assert_settled(up_sandbox, OLD)
     assert user.seen.failures == []
     assert up_sandbox.running() == before
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("begins_with", ["deployment", "down"])
+def test_down_beside_a_deployment_that_begins(sandbox: Sandbox, fast_settings: Path, begins_with: str) -> None:
+    """Either `down` is refused, or the deployment finds no environment that it could use: none stops under a run."""
+    assert sandbox.script("up").code == 0
+    stopping = sandbox.begin_undo("down") if begins_with == "down" else None
+    running = killing.deploy(sandbox, fast_settings)
+    stopping = stopping or sandbox.begin_undo("down")
+    down, ran = sandbox.wait(stopping), sandbox.wait(running)
+    assert "Traceback" not in down.output + ran.output
+    if down.code == 4:
+        assert ran.code == 0, ran.output
+        assert sandbox.running()
+    else:
+        assert down.code == 0, down.output
+        assert ran.code in (0, 1, 4), ran.output  # 0: it started an environment of its own
+        assert ran.code == 0 or ran.intents("provision") == 0
+        assert sandbox.running() == {}

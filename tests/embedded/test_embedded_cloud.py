@@ -16,8 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-from infrastructure.embedded import cloud
-from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunning
+from infrastructure.embedded import cloud, statelock
+from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunning, StateOwned
 from infrastructure.embedded.layout import Layout, read_environment
 from tests.embedded.conftest import SERVED
 
@@ -155,6 +155,32 @@ def test_without_an_environment_there_is_nothing_to_report(tmp_path: Path) -> No
     with pytest.raises(NotRunning, match=r"deploy\.py up"):
         cloud.sync_registry(tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_an_environment_that_is_removed_while_the_push_waits_stays_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The push has seen it and waits for the lock; `down` ends. No file is left, above all no new passwords."""
+    monkeypatch.setattr(cloud, "outputs", lambda _: object())
+    with pytest.raises(NotRunning, match=r"deploy\.py up"):
+        cloud.sync_registry(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_run_that_began_while_down_waited_keeps_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`down` found no run and waited for the lock; the run was about to create its environment."""
+    (tmp_path / "kept").touch()
+
+    def owned(_: Layout) -> None:
+        raise StateOwned(tmp_path, "20261129-120000-green-abc123", 4711, "12:00")
+
+    monkeypatch.setattr(statelock, "refuse_strangers", owned)
+    with pytest.raises(StateOwned):
+        cloud.down(tmp_path, under_a_run=False)
+    assert (tmp_path / "kept").exists()
+    assert not cloud.down(tmp_path)
 
 
 def test_a_store_that_is_no_longer_declared_keeps_running(running: Any) -> None:

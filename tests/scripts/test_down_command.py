@@ -7,19 +7,19 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
 from click.testing import CliRunner
 
 from deployment.clock import SystemClock, process_identity
-from deployment.errors import CloudUnreachable, Refused
+from deployment.errors import CloudUnreachable, LeaseHeld, Refused
 from deployment.model import Holder
 from deployment.project import CONFIGURATION, SETTINGS, VARIABLE
-from infrastructure import compose
+from infrastructure import stopping
 from infrastructure.embedded import cloud
-from infrastructure.embedded.errors import StateOwned
+from infrastructure.embedded.errors import EmbeddedError, StateBusy, StateOwned
 from scripts import deploy
 from scripts.commands import recover
 from tests.deployment.fakes import dead, elsewhere
@@ -29,7 +29,10 @@ class Lease:
     """The lease of the environment, as its current holder says."""
 
     holder: Holder | None = None
+    next_holder: Holder | None = None
+    """A run that takes the lease right before `down` does."""
     error: Exception | None = None
+    calls: ClassVar[list[str]] = []
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -38,6 +41,16 @@ class Lease:
         if self.error is not None:
             raise self.error
         return self.holder
+
+    def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
+        if self.next_holder is not None:
+            raise LeaseHeld(self.next_holder)
+        assert take_over == (None if self.holder is None else self.holder.token)
+        self.calls.append(f"acquire to {holder.doing}")
+        return holder
+
+    def release(self, holder: Holder) -> None:
+        self.calls.append(f"release {holder.doing}")
 
 
 def holder(host: str = socket.gethostname(), *, alive: bool = True, expires_in_s: float = 60) -> Holder:
@@ -65,14 +78,18 @@ def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(cloud, "refuse_strangers", lambda _: None)
     monkeypatch.setattr(cloud, "outputs", lambda _: SimpleNamespace(lease_table="leases"))
 
-    def stop(_: Path) -> SimpleNamespace:
-        calls.append("down")
+    def stop(_: Path, *, under_a_run: bool = True) -> SimpleNamespace:
+        calls.append("down under a run" if under_a_run else "down")
         return SimpleNamespace(processes=("caddy",))
 
     monkeypatch.setattr(cloud, "down", stop)
-    monkeypatch.setattr(compose, "_embedded_connection", lambda _: None)
-    monkeypatch.setattr(compose, "clients_for", lambda _: None)
-    monkeypatch.setattr(compose, "DynamoLease", Lease)
+    monkeypatch.setattr(stopping, "embedded_connection", lambda _: None)
+    monkeypatch.setattr(stopping, "clients_for", lambda _: None)
+    monkeypatch.setattr(stopping, "DynamoLease", Lease)
+    caller = SimpleNamespace(arn="arn:aws:iam::123456789012:user/jane")
+    monkeypatch.setattr(stopping, "StsIdentity", lambda _: SimpleNamespace(caller_and_clock=lambda: (caller, 0)))
+    monkeypatch.setattr(Lease, "calls", calls)
+    monkeypatch.setattr(Lease, "next_holder", None)
     monkeypatch.setattr(recover, "recover_before_down", lambda *_: calls.append("recover"))
     monkeypatch.setattr(Lease, "holder", None)
     monkeypatch.setattr(Lease, "error", None)
@@ -96,7 +113,37 @@ def test_down_under_a_deployment_is_refused(stopped: list[str], monkeypatch: pyt
         assert word in str(ran.exception)
     assert stopped == []
     assert down("--force").exit_code == 0
-    assert stopped == ["recover", "down"]
+    assert stopped == ["recover", "down under a run"]
+
+
+def test_down_is_refused_if_a_deployment_begins_beside_it(stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run took the lease after `down` had found it free."""
+    monkeypatch.setattr(Lease, "next_holder", holder())
+    ran = down()
+    assert isinstance(ran.exception, Refused)
+    assert "20261129-120000-green-abc123 of jane holds the lock of this environment" in str(ran.exception)
+    assert stopped == ["recover"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StateBusy(Path("state"), "`up` of process 4711"), "is in use by `up` of process 4711"),
+        (StateOwned(Path("state"), "20261129-120000-green-abc123", 4711, "12:00"), "(this host, pid 4711) is running"),
+    ],
+    ids=["busy", "a run began to start it"],
+)
+def test_lease_is_given_back_if_the_environment_cannot_be_stopped(
+    stopped: list[str], monkeypatch: pytest.MonkeyPatch, error: EmbeddedError, words: str
+) -> None:
+    def fails(_: Path, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cloud, "down", fails)
+    ran = down()
+    assert isinstance(ran.exception, Refused)
+    assert words in str(ran.exception)
+    assert stopped == ["recover", "acquire to stop the environment", "release stop the environment"]
 
 
 def test_down_under_a_run_with_its_own_environment_is_refused(
@@ -130,4 +177,5 @@ def test_environment_without_a_living_run_is_stopped(
     monkeypatch.setattr(Lease, "holder", held)
     monkeypatch.setattr(Lease, "error", error)
     assert down().exit_code == 0
-    assert stopped == ["recover", "down"]
+    taken = [] if error else ["acquire to stop the environment"]
+    assert stopped == ["recover", *taken, "down"]
