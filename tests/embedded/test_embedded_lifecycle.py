@@ -215,6 +215,23 @@ def test_the_servers_user_can_reach_the_clusters_home(
     assert not home.exists()
 
 
+@pytest.mark.parametrize("private", ["state", "above"])
+def test_the_cluster_is_elsewhere_if_a_folder_is_private(private: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state folder may exist already, as one that `mktemp -d` makes."""
+    monkeypatch.setattr(postgres, "server_user", lambda: User(65534, 65534))
+    base = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    layout = Layout(base / "state")
+    try:
+        layout.state.mkdir()
+        layout.state.chmod(0o700 if private == "state" else 0o755)
+        base.chmod(0o700 if private == "above" else 0o755)
+        home = postgres.choose_home(layout)
+        assert not home.is_relative_to(base)
+        postgres.remove_home(layout, home)
+    finally:
+        shutil.rmtree(base)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 @pytest.mark.parametrize(
     ("umask", "copied"),

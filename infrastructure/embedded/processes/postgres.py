@@ -36,7 +36,7 @@ def server_user() -> User | None:
 
 def choose_home(layout: Layout) -> Path:
     """Return a folder for the cluster that the server's user can reach: below the state, or a new one in /var/tmp."""
-    if server_user() is None or _traversable(layout.state.parent):
+    if server_user() is None or _traversable(layout.state):
         return layout.data / NAME
     home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX, dir="/var/tmp"))  # mkdtemp creates it for its owner only
     home.chmod(0o711)
