@@ -107,8 +107,7 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
         elif whole or file in files:
             found += _in_file(source, file, project, nodeids if whole else None)
     if whole:
-        found += _other_files(suites, project)
-        found += _beside_the_contract(suites)
+        found += [*_other_files(suites, project), *_beside_the_contract(suites, project)]
     return found
 
 
@@ -164,11 +163,9 @@ def _asserts_for_nobody(source: PythonSource, body: Sequence[ast.stmt], project:
             found = _asserts_for_nobody(source, node.body, project, method=True)
         else:
             helper = node.name.startswith("_") or SETUP.match(node.name) or node.decorator_list
-            like_a_check = (
-                not helper and parameters(node) <= _fixtures(project) and not _used_beside(node, source, method)
-            )
+            fits = not helper and parameters(node) <= _fixtures(project) and not _used_beside(node, source, method)
             found = _is_forgotten(node, source, project, method) or (
-                like_a_check and (_judges(node, source, project) or _asks_the_product(node, source, project))
+                fits and (_judges(node, source, project) or _asks_the_product(node, source, project))
             )
         if found:
             return True
@@ -244,11 +241,13 @@ def _is_listed(path: Path, suites: Path, project: Project) -> bool:
     )
 
 
-def _beside_the_contract(suites: Path) -> Iterator[Forgotten]:
-    """Yield the files of checks in YAML that stand in the contract's folder, which no gate reads."""
+def _beside_the_contract(suites: Path, project: Project) -> Iterator[Forgotten]:
+    """Yield the files of checks that stand in the contract's folder, which no gate reads; pytest collects ``test_x.py``."""
     for path in files_below(suites / CONTRACT_FOLDER):
-        if path.suffix in SUFFIXES and holds_a_list_of_checks(path):
-            yield Forgotten(path.relative_to(suites.parent).as_posix(), f"{suites.name}/GATE/{path.name}")
+        listed = path.suffix in SUFFIXES and holds_a_list_of_checks(path)
+        if listed or (path.suffix == PYTHON and not is_file_of_checks(path) and _holds_forgotten(read(path), project)):
+            name = path.name if listed else _meant_file(path)
+            yield Forgotten(path.relative_to(suites.parent).as_posix(), f"{suites.name}/GATE/{name}")
 
 
 def _meant_ending(path: Path, project: Project) -> str | None:
@@ -308,19 +307,24 @@ def _in_class(
     if not is_group(node):
         derived = any(not isinstance(base, ast.Name) or base.id != "object" for base in node.bases)
         collected = derived if nodeids is None else any(nodeid.startswith(f"{place}::") for nodeid in nodeids)
-        nested = place.count("::") > 1
-        used = _used_beside(node, source, nested) or project.uses(source, node.name)
-        if _has_checks(node) and not collected and not used:
+        used = _used_beside(node, source, method=place.count("::") > 1) or project.uses(source, node.name)
+        if not collected and not used and (_has_checks(node) or _in_methods(node, source, project)):
             yield Forgotten(place, f"class {_meant_class(node.name)}")
         return
+    for one in _in_methods(node, source, project):
+        yield Forgotten(f"{place}::{one.name}", _meant_function(one.name))
     for method in _definitions(node.body):
         if isinstance(method, ast.ClassDef):
             yield from _in_class(method, source, f"{place}::{method.name}", project, nodeids)
-            continue
-        named = near(first_word(method.name), CHECK_PREFIX) or _is_new(method, node, source, project)
-        if named and _is_forgotten(method, source, project, method=True):
-            yield Forgotten(f"{place}::{method.name}", _meant_function(method.name))
-        yield from _nested(method, source, place.partition("::")[0])
+        else:
+            yield from _nested(method, source, place.partition("::")[0])
+
+
+def _in_methods(node: ast.ClassDef, source: PythonSource, project: Project) -> list[Function]:
+    """Return the methods of a class that were meant as checks."""
+    own = [one for one in _definitions(node.body) if isinstance(one, Function)]
+    found = [one for one in own if _is_forgotten(one, source, project, method=True)]
+    return [one for one in found if near(first_word(one.name), CHECK_PREFIX) or _is_new(one, node, source, project)]
 
 
 def _is_new(

@@ -112,6 +112,9 @@ FUNCTIONS = {
     "class TestIt:\n    def login(self, client): assert client": "test_login",
     "class Login:\n    def test_x(self, client): assert client": "class TestLogin",
     "class LoginTests:\n    def test_x(self, client): assert client": "class TestLogin",
+    "class CheckLogin:\n    def check_login(self, client): assert client": "class TestCheckLogin",
+    "class LoginTests:\n    def logs_in(self, client): assert client": "class TestLogin",
+    "class LoginTests:\n    async def opens(self, client): assert client\n    def close(self): pass": "class TestLogin",
     "class testLogin(object):\n    def test_x(self, client): assert client": "class TestLogin",
     "def test_outer(client):\n    def test_inner(client): assert client": "test_inner, outside of test_outer,",
     "@pytest.mark.usefixtures('client')\nclass Login:\n    def test_x(self): assert client": "class TestLogin",
@@ -141,6 +144,10 @@ HELPERS = {
     "a method of a fixture": "def token(client): client.ok()\ndef ok(answer): assert answer",
     "called": "def text_of(client): return client.text\ndef test_it(client): assert text_of(client)",
     "passed on": "def tets_x(client): assert client\ndef test_it(client): client.each(tets_x)",
+    "a class that is used": "class Login:\n    def check(self, client): assert client\n"
+    "def test_it(client): Login().check(client)",
+    "a class without a check": "class Login:\n    def open(self, client): client.get('/')",
+    "a handler": "class Handler(server.Handler):\n    def do_get(self, request): assert request",
     "called by its class": "class TestIt:\n    def check(self, client): assert client\n"
     "    def test_it(self, client): self.check(client)",
     "a fixture": "@pytest.fixture\ndef tests(client): return client",

@@ -134,3 +134,6 @@ def test_checks_beside_the_contract(tmp_path: Path) -> None:
     }
     [text] = found(tmp_path, files)
     assert text == "suites/contract/more.yaml is never collected; suites/GATE/more.yaml was probably meant"
+    check = "def check_api(client): assert client.get('/api').is_success\n"
+    [text] = found(tmp_path / "python", {"../contract/check_api.py": check, "../contract/make.py": "PATH = '/api'\n"})
+    assert text == "suites/contract/check_api.py is never collected; suites/GATE/test_api.py was probably meant"
