@@ -14,12 +14,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name
+from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name, ways
 from plugins.integrity.forgotten import framework_fixtures
 from plugins.integrity.never_fails.bodies import cannot_fail, is_swallowed, only_asks, quiet_managers, sends
 from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true, why_unittest_passes
 from plugins.integrity.never_fails.known import CLIENTS, Known, own_nodes
-from plugins.integrity.never_fails.statements import calls_without_effect, lost_comparisons, lost_failures
+from plugins.integrity.never_fails.statements import (
+    calls_without_effect,
+    is_comparison,
+    lost_comparisons,
+    lost_failures,
+)
 from plugins.integrity.python_source import Function, PythonSource, defined_in, read
 from plugins.stages import files_below
 
@@ -160,7 +165,7 @@ class _Checks:
             yield from self._empty(self.source.tree.body, "")
 
     def _empty(self, body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
-        functions = list(defined_in(body))
+        functions = [*defined_in(body), *_lambdas(body)]
         if any(one.name.startswith(SETUP) for one in functions):
             return
         for node in functions:
@@ -171,7 +176,8 @@ class _Checks:
                 yield f"{prefix}{node.name}", mistake
 
     def _mistake(self, check: Function) -> str | None:
-        known, swallowed = self._facts[check], any(self._swallows(one, check) for one in check.decorator_list)
+        known = self._facts[check] if check in self._facts else self._file.within(check, self._clients_of(check))
+        swallowed = any(self._swallows(one, check) for one in check.decorator_list)
         marks = [one for one in check.decorator_list if not self._swallows(one, check)]
         given = [name for one in marks for name in _parametrized(one)]
         words = {last_name(one) for mark in marks for one in ast.walk(mark) if isinstance(one, ast.Attribute)}
@@ -203,6 +209,20 @@ class _Checks:
         functions = [one for one in self.source.definitions if isinstance(one, Function) and one.name == name]
         receivers = _receivers(decorator, functions[0]) if len(functions) == 1 else []
         return len(receivers) == 1 and is_swallowed(check, receivers[0], self._facts[check])
+
+
+def _lambdas(body: Sequence[ast.stmt]) -> Iterator[Function]:
+    """Yield each ``test_x = lambda …`` as a function that drops the value: a check's value counts for nothing."""
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as value):
+                function = ast.parse(f"def {name}(): pass").body[0]
+                if isinstance(function, Function):
+                    function.args, function.body = value.args, [ast.Expr(value.body)]
+                    yield ast.fix_missing_locations(ast.copy_location(function, node))
+        for way in ways(node):
+            for block in way:
+                yield from _lambdas(block)
 
 
 def _is_check(node: Function) -> bool:
@@ -249,6 +269,9 @@ def _returning(body: Sequence[ast.stmt], prefix: str) -> Iterator[str]:
             own = own_nodes(node)
             if any(isinstance(one, ast.Return) and not _is_none(one.value) for one in own):
                 yield f"{prefix}{node.name}"
+    for check in filter(_is_check, _lambdas(body)):
+        if any(isinstance(one, ast.Expr) and is_comparison(one.value) for one in check.body):
+            yield f"{prefix}{check.name}"
 
 
 def _generators(tree: ast.Module) -> Iterator[str]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import sys
+import unittest
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, is_group, last_name, ways
+from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, is_data, is_group, last_name, ways
 
 NEVER_RUN = ("TYPE_CHECKING", "__name__")
 """A condition with one of these names is false when pytest imports a file, and no check is meant to stand behind it."""
@@ -22,24 +23,24 @@ def unbound(body: Sequence[ast.stmt], owner: object, suites: Path | None = None,
 
     ``suites``: the project's folder of checks; a class from a module outside the project, such as ``TestClient``, is no check.
     """
-    stars = []
-    for name, node in _bindings(body):
+    for name, node in _bindings(body, owner):
         if name == STAR:
-            stars.append(node)
-        elif suites is not None and name.startswith(GROUP_PREFIX) and _is_of_a_library(node, suites):
             continue
-        elif not hasattr(owner, name):
+        if suites is not None and name.startswith(GROUP_PREFIX) and _is_of_a_library(node, suites):
+            continue
+        if not hasattr(owner, name):
             if not _is_field(name, node, owner):
                 yield f"{prefix}{name}"
-        elif getattr(owner, name) is None and _may_fall_back(node, body):
+        elif _is_given_up(getattr(owner, name), node, body):
             yield f"{prefix}{name}"
         elif isinstance(node, ast.ClassDef) and getattr(getattr(owner, name), "__test__", True):
             yield from unbound(node.body, getattr(owner, name), suites, f"{prefix}{name}::")
-    absent = [
-        one for one in stars if isinstance(one, ast.ImportFrom) and not one.level and one.module not in sys.modules
-    ]
-    if absent and len(absent) == len(stars):  # else another import of the same statement took its place
-        yield f"{prefix}from {absent[0].module} import {STAR}"
+    for statement in body:
+        stars = [node for name, node in _bindings([statement], owner) if name == STAR]
+        imports = [one for one in stars if isinstance(one, ast.ImportFrom)]
+        absent = [one for one in imports if not one.level and one.module not in sys.modules]
+        if absent and len(absent) == len(stars):  # else another import of the same statement took its place
+            yield f"{prefix}from {absent[0].module} import {STAR}"
 
 
 def _is_of_a_library(node: ast.stmt, suites: Path) -> bool:
@@ -56,12 +57,29 @@ def _is_field(name: str, node: ast.stmt, owner: object) -> bool:
     return isinstance(node, ast.AnnAssign) and isinstance(owner, type) and name in getattr(owner, "__annotations__", ())
 
 
-def _may_fall_back(node: ast.stmt, body: Sequence[ast.stmt]) -> bool:
-    """Return whether None may stand for a check: after an import, or in a branch. A variable may be None by itself."""
-    return isinstance(node, ast.ImportFrom) or node not in body
+def _is_given_up(value: object, node: ast.stmt, body: Sequence[ast.stmt]) -> bool:
+    """Return whether something else stands for a check: None or False after an import or a condition, or a class without one.
+
+    A variable may be None by itself. A class may inherit its checks from a base that an import did not find, or with
+    ``__test__ = False``, which switches them off in it, too.
+    """
+    if isinstance(node, ast.ClassDef) and isinstance(value, type):
+        checks = [getattr(value, name, None) for name in dir(value) if name.startswith((CHECK_PREFIX, GROUP_PREFIX))]
+        if "__test__" in vars(value) or is_data(value) or not node.bases:
+            return False
+        return any(map(callable, checks)) is not bool(getattr(value, "__test__", True))
+    if value is None:
+        return isinstance(node, ast.ImportFrom) or node not in body or _depends(node)
+    return value is False and _depends(node)
 
 
-def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+def _depends(node: ast.stmt) -> bool:
+    """Return whether a statement assigns one of two values: ``make() if full else None``, ``full and make()``."""
+    value = getattr(node, "value", None)
+    return isinstance(value, ast.IfExp) or (isinstance(value, ast.BoolOp) and isinstance(value.op, ast.And))
+
+
+def _bindings(body: Sequence[ast.stmt], owner: object) -> Iterator[tuple[str, ast.stmt]]:
     """Yield each name of a check, or of a class of checks, that an import, an assignment or a class binds in any branch.
 
     A variable that the same block deletes is none: its author removed it, and no condition did.
@@ -74,17 +92,25 @@ def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
             case ast.ImportFrom(names=names):
                 yield from ((one.asname or one.name, node) for one in names if _may_be_check(one.asname or one.name))
             case ast.Assign(targets=targets, value=value) if _may_be_value(value):
-                named = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+                several = isinstance(value, ast.Tuple | ast.List)  # ``test_rows = [load()]`` is data
+                kept = [one for one in targets if not several or isinstance(one, ast.Tuple | ast.List)]
+                named = [one.id for target in kept for one in ast.walk(target) if isinstance(one, ast.Name)]
                 yield from ((name, node) for name in named if _may_be_check(name) and name not in gone)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if _may_be_value(value):
                 if _may_be_check(name) and name not in gone:
                     yield name, node
-            case ast.ClassDef(name=name) if is_group(node):
+            case ast.ClassDef(name=name, bases=bases) if is_group(node) or any(_is_case(one, owner) for one in bases):
                 yield name, node
             case ast.If(test=test, orelse=other) if any(last_name(one) in NEVER_RUN for one in _expressions(test)):
-                yield from _bindings(other)
+                yield from _bindings(other, owner)
             case _:
-                yield from (found for way in ways(node) for block in way for found in _bindings(block))
+                yield from (found for way in ways(node) for block in way for found in _bindings(block, owner))
+
+
+def _is_case(base: ast.expr, owner: object) -> bool:
+    """Return whether a base of a class is a ``unittest.TestCase``, whose subclasses pytest collects under any name."""
+    value = getattr(owner, last_name(base), None) if isinstance(base, ast.Name) else None
+    return isinstance(value, type) and issubclass(value, unittest.TestCase)
 
 
 def _may_be_check(name: str) -> bool:
@@ -93,6 +119,9 @@ def _may_be_check(name: str) -> bool:
 
 def _may_be_value(value: ast.expr) -> bool:
     """Return whether a value may be a function or a class; a text, a number or a list is data of the checks."""
+    if isinstance(value, ast.Tuple | ast.List | ast.BoolOp):
+        parts = value.values if isinstance(value, ast.BoolOp) else value.elts
+        return any(isinstance(one, ast.Call | ast.Lambda) for one in parts)
     return isinstance(value, ast.Call | ast.Name | ast.Attribute | ast.Lambda | ast.IfExp)
 
 

@@ -43,6 +43,7 @@ class CollectionWatch:
         self._suites, self._excused = suites, None if load else LOAD
         self._reported: set[str] = set()
         self._found: list[pytest.Item] = []
+        self._parameters: dict[str, dict[str, object]] = {}
         self._modules: dict[str, pytest.Module] = {}
         self._skipped = 0
         self._uncollected: list[str] = []
@@ -67,11 +68,27 @@ class CollectionWatch:
         return made
 
     def problems(self) -> list[Problem]:
-        """Return the checks that pytest cannot collect, because they are not functions."""
+        """Return the checks that pytest cannot collect, because they are not functions, and those whose parameters were
+        changed after they were collected.
+        """
+        unlike = [item.nodeid for item in self._found if not self._has_its_parameters(item)]
         return [
-            Problem(f"{one} is not a function, so it is never collected", "Write a function, or rename it.")
-            for one in self._uncollected
+            *(
+                Problem(f"{one} is not a function, so it is never collected", "Write a function, or rename it.")
+                for one in self._uncollected
+            ),
+            *(
+                Problem(
+                    f"the parameters of {one} were changed after it was collected",
+                    "Remove the hook that changes them, and write the values in @pytest.mark.parametrize.",
+                )
+                for one in unlike
+            ),
         ]
+
+    def _has_its_parameters(self, item: pytest.Item) -> bool:
+        known, now = self._parameters[item.nodeid], _parameters_of(item)
+        return known.keys() == now.keys() and all(known[name] is now[name] for name in known)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count deselected items."""
@@ -84,6 +101,7 @@ class CollectionWatch:
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Store each item as it is found: no hook that is registered later can remove it before."""
         self._found.append(item)
+        self._parameters[item.nodeid] = dict(_parameters_of(item))
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         """Store the files that pytest collects."""
@@ -108,6 +126,11 @@ class CollectionWatch:
 
     def _is_excused(self, item: pytest.Item) -> bool:
         return self._excused is not None and gate_of(item, self._suites) == self._excused
+
+
+def _parameters_of(item: pytest.Item) -> Mapping[str, object]:
+    """Return the values of a check's parameters, by name; empty if it has none."""
+    return getattr(getattr(item, "callspec", None), "params", {})
 
 
 def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, watch: CollectionWatch) -> Findings:

@@ -13,6 +13,7 @@ CANNOT_FAIL = {
     "def test_x(client): return client.get('/').status_code == 200": "::test_x returns a value",
     "class TestIt:\n    def test_x(self, client):\n        if client: return client.ok": "::TestIt::test_x returns a value",
     "if True:\n    def test_x(client): return []": "::test_x returns a value",
+    "test_x = lambda client: client.get('/').status_code == 200": "::test_x returns a value",
     "def test_x(client): assert (client.ok, 'text')": ":1 asserts a tuple",
     "def test_x(client): assert client\ntest_x = print": "::test_x is replaced",
     "def test_x(client): assert client\nfrom os.path import join as test_x": "::test_x is replaced",
@@ -113,6 +114,8 @@ NOT_LOST = [
 EMPTY = {
     "def test_x(): pass": "::test_x checks nothing",
     "def test_x(client): ...": "::test_x checks nothing",
+    "try:\n    from shared import test_x\nexcept ImportError:\n    test_x = lambda: None": "::test_x checks nothing",
+    "class TestIt:\n    test_x = lambda self, client: client.get('/')": "::TestIt::test_x checks no answer",
     "def test_x(client):\n    'Orders are listed.'": "::test_x checks nothing",
     "class TestIt:\n    def test_x(self, client): client.get('/')": "::TestIt::test_x checks no answer",
     "import pytest\n@pytest.mark.parametrize('path', ['/a'])\ndef test_x(client, path): client.get(path)": "::test_x checks",

@@ -176,6 +176,23 @@ def test_conftest_that_shortens_a_parametrization(project: Project, workers: str
     assert refused(project.run(workers))
 
 
+@pytest.mark.parametrize(
+    ("where", "workers"),
+    [("conftest", "-n0"), pytest.param("plugin", "-n0", marks=SOAK), pytest.param("conftest", "-n2", marks=SOAK)],
+)
+def test_hook_that_changes_the_values_of_parameters(project: Project, where: str, workers: str) -> None:
+    """All items are there, but each has the value with which the check passes."""
+    project.add("endpoints", MANY)
+    changes = (
+        "def pytest_collection_modifyitems(items):\n    for item in items:\n"
+        "        if hasattr(item, 'callspec'): item.callspec.params['number'] = 1\n"
+    )
+    conftest(project, changes) if where == "conftest" else project.plugin(changes)
+    run = project.run(workers)
+    assert refused(run)
+    assert "parameters of suites/endpoints/test_" in run.report["reason"]
+
+
 @SOAK
 def test_plugin_that_shortens_a_parametrization(project: Project) -> None:
     """A plugin may implement the hook, so what it does is looked at: here it removes parameters of a class and a function."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import unittest
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,16 @@ REMOVED = {
     "try:\n    class Login(unittest.TestCase): pass\nexcept NameError:\n    pass": "Login",
     "class TestHere:\n    if full:\n        test_pages = make('/pages')": "TestHere::test_pages",
     "from shared import test_login\ndel test_login": "test_login",
+    "if full:\n    test_a, test_b = make('/a'), make('/b')": "test_a",
+    "if full:\n    [test_a] = [make('/a')]": "test_a",
+    "test_none = make('/pages') if full else None": "test_none",
+    "test_none = full and make('/pages')": "test_none",
+    "test_off = full and make('/pages')": "test_off",
+    "from ast import *\ntry:\n    from no_such_module import *\nexcept ImportError:\n    pass": "from no_such_module import *",
+    "if full:\n    class Login(Mixin, Case): pass": "Login",
+    "try:\n    from shared import LoginChecks as Checks\nexcept ImportError:\n    Checks = object\n"
+    "class TestNone(Checks): pass": "TestNone",
+    "class TestOff(Checks): pass": "TestOff",
     "if full:\n    test_pages = make('/pages')\nelse:\n    del test_pages": "test_pages",
     "test_pages = make('/pages')\nif not full:\n    del test_pages": "test_pages",
 }
@@ -45,6 +56,11 @@ KEPT = [
     "test_none = os.environ.get('SMOKE_USER')",
     "if full:\n    test_data = ['a', 'b']",
     "if full:\n    test_user = 'smoke'",
+    "test_none = os.environ.get('SMOKE_USER') or None",
+    "if full:\n    test_rows = [load()]",
+    "if full:\n    test_user, test_role = 'smoke', 'admin'",
+    "if TYPE_CHECKING:\n    from no_such_module import *",
+    "class TestHere(Pages): pass",
     "if full:\n    pages = make('/pages')",
     "try:\n    import test_support\nexcept ImportError:\n    pass",
     "try:\n    from ast import *\nexcept ImportError:\n    pass",
@@ -60,8 +76,21 @@ def test_name_that_no_branch_bound(source: str) -> None:
     class TestHere:
         pass
 
-    found = list(unbound(ast.parse(source).body, SimpleNamespace(TestHere=TestHere, test_login=None, test_none=None)))
-    assert found[0] == REMOVED[source]
+    class Checks:
+        __test__ = False
+
+        def test_pages(self) -> None:
+            """A check."""
+
+    class TestOff(Checks):
+        """A class that its base switches off."""
+
+    class Empty:
+        """A class of a fallback."""
+
+    names = {"TestHere": TestHere, "test_login": None, "test_none": None, "test_off": False, "TestOff": TestOff}
+    owner = SimpleNamespace(**names, TestNone=type("TestNone", (Empty,), {}), Case=unittest.TestCase)
+    assert next(unbound(ast.parse(source).body, owner)) == REMOVED[source]
 
 
 @pytest.mark.parametrize("source", KEPT)
@@ -82,6 +111,8 @@ DATA = [
     "class Rows:\n    __test__ = False\nclass TestUser(Rows):\n    if full:\n        from shared import test_rows",
     "test_rows = load()\nROWS = test_rows\ndel test_rows",
     "test_user: object = load()\ntest_rows = load()\ndel test_user, test_rows",
+    "class TestUser(Exception): pass",
+    "class Page:\n    def __init__(self, url): self.url = url\nclass TestPage(Page): pass",
     "class TestUser:\n    test_rows = load()\n    rows = sorted(test_rows)\n    del test_rows",
 ]
 
