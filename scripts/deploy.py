@@ -229,7 +229,8 @@ def rollback_command(
     if redeploy:
         if reason is not None:
             raise click.UsageError("--redeploy deploys, and a deployment records no --reason: use only one of them")
-        tag, colour = rollback.release_to_redeploy(settings, _connect(settings), allow_irreversible)
+        world = _connect(settings)
+        tag, colour = rollback.release_to_redeploy(settings, world, allow_irreversible, wait_for_lock)
         options = [f"--reports={reports.absolute()}", f"--wait-for-lock={wait_for_lock:g}"]
         sys.exit(_deploy(run.pytest_command(tag, colour, settings.environment), options))
     _refresh_after(reports)

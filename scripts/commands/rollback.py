@@ -75,13 +75,16 @@ def rollback(settings: Settings, environment: Environment, reports: Path, asked:
         return _carry_out(settings, environment, reports, admission, promotion, asked)
 
 
-def release_to_redeploy(settings: Settings, environment: Environment, irreversible: str | None) -> tuple[str, str]:
+def release_to_redeploy(
+    settings: Settings, environment: Environment, irreversible: str | None, wait_for_lock: float = 0.0
+) -> tuple[str, str]:
     """Return tag and colour of the release that was live before the last promotion and that cannot take traffic any more.
 
-    Raises Refused if there is none, or if ``rollback`` without a deployment is possible.
+    Waits up to ``wait_for_lock`` seconds for a running deployment. Raises Refused if there is no such release, or if
+    ``rollback`` without a deployment is possible.
     """
     demand(settings.access, [Duty.ROLLBACK], environment.caller)
-    refuse_while_held(environment.ports)
+    Queue(environment.ports.clock, wait_for_lock, console.waiting()).retry(lambda: refuse_while_held(environment.ports))
     lost = lost_way_back(environment.ports)
     if lost is None:
         promotion = last_promotion(environment.ports)
