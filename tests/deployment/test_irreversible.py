@@ -70,6 +70,15 @@ def test_frozen_run_journals_where_traffic_goes(one_way: Deployment) -> None:
     assert last_data(one_way.records(), "frozen")["weights"] == {"green": 100}
 
 
+def test_frozen_run_says_that_the_previous_colour_failed_as_well(one_way: Deployment) -> None:
+    """The decision is a person's, who must know that the previous colour is no better."""
+    one_way.to_verified()
+    one_way.machine.promote(GATES)
+    one_way.machine.abandon(Reason.parse("bake: harm"), beside=lambda: "both colours failed")
+    assert one_way.machine.phase is Phase.HALTED
+    assert str(one_way.machine.reason).startswith("bake: harm; both colours failed; frozen: the migration of ")
+
+
 def test_recovery_of_a_switch_that_was_not_written_does_not_say_that_traffic_is_on_green(one_way: Deployment) -> None:
     """The process died between the intent and the first write."""
     one_way.to_verified()
