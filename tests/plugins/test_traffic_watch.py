@@ -306,6 +306,29 @@ def test_reason_has_the_figures_of_both_colours_if_both_failed(world: World, kin
     ).replace("6 of 6", "5 of 5" if kind == "hangs" else "6 of 6")
 
 
+def test_figures_begin_with_the_first_failure_if_the_watch_did_not_decide(world: World) -> None:
+    """A check or an alarm decides two seconds after it."""
+    world.before()
+    assert world.ask(100, normal, answered) is None
+    broke = SWITCHED + 5
+    world.prober.live.extend(fails(broke + n / RATE) for n in range(2))
+    world.prober.control.extend(answered(broke + n / CONTROL_RATE, status=503) for n in range(5))
+    assert str(world.monitor.both_failed(broke + 2)).startswith(
+        "both colours failed: green 2 of 2 requests through the live domain, blue 5 of 5 requests at its own address"
+    )
+
+
+def test_with_a_share_the_figures_of_the_candidate_are_its_own(world: World) -> None:
+    """The live domain has answers of both colours."""
+    world.before()
+    world.monitor.watch_candidate(GREEN, BLUE, generation=8, since=SWITCHED, share=0.5)
+    broke = SWITCHED + 1
+    of_green = [fails(broke + 2 * n / RATE) for n in range(3)]
+    world.prober.live.extend(one for green in of_green for one in (green, replace(green, colour="blue")))
+    world.prober.control.extend(answered(broke + n / CONTROL_RATE, status=503) for n in range(5))
+    assert "green 3 of 3 requests through the live domain" in str(world.monitor.both_failed(broke + 1))
+
+
 def test_previous_colour_that_fails_beside_a_slow_candidate_is_named(world: World) -> None:
     world.before()
     assert world.ask(4000, slow, KINDS["503"]) is not None
