@@ -10,9 +10,10 @@ import pytest
 from deployment.errors import CloudDenied, CloudError, CloudUnreachable
 from deployment.events import StepEnded
 from deployment.flow.rollback import SHARE_FOR_SIZE
+from deployment.model import Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, Killed
-from tests.deployment.harness import LIMITS, Deployment
+from tests.deployment.harness import GATES, LIMITS, Deployment
 
 LONGEST_S = LIMITS.retire_timeout * SHARE_FOR_SIZE
 
@@ -83,6 +84,20 @@ def test_previous_colour_that_cannot_grow_delays_the_stop_and_is_reported(one: D
     assert LONGEST_S <= stopped[0][0] - moved[-1][0] < LONGEST_S + 10
     assert data_of(one, "undersized")["missing"] == "2 of 15 targets are registered and healthy"
     assert "blue may be too small for all traffic: 2 of 15" in detail_of(one, "retire")
+
+
+def test_stop_does_not_wait_for_a_previous_colour_that_was_unhealthy_before(one: Deployment) -> None:
+    """It may never be as large as the traffic needs."""
+    one.cloud.sides[BLUE].fails_users = "GET /consults: status 500"
+    moved, stopped = grown_at(one, "set"), grown_at(one, "retire")
+    one.machine.lease(allow_unhealthy_live="1.1.0 mends it")
+    one.machine.provision()
+    one.machine.promote(GATES)
+    large_green(one, growth=0)
+    one.machine.abandon(Reason("bake", "users are harmed"))
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert stopped[0][0] - moved[-1][0] < LONGEST_S / 10
+    assert "undersized" not in one.journal_kinds()
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,28 @@ def test_problem_that_is_gone_is_not_named(one: Deployment) -> None:
     assert (one.machine.phase, one.machine.reason) == (Phase.ROLLED_BACK, HARM)
 
 
-def test_new_problem_needs_a_person(one: Deployment) -> None:
+@pytest.mark.parametrize(
+    ("before", "now", "new"),
+    [
+        ((NO_DATABASE,), (NO_DATABASE, NEW), NEW),
+        ((NO_DATABASE, NO_LIST), (NO_LIST, NEW, NO_DATABASE), NEW),
+        ((NO_LIST,), (NO_DATABASE,), NO_DATABASE),
+    ],
+    ids=["after the old one", "between old ones", "instead of the old one"],
+)
+def test_new_problem_needs_a_person(one: Deployment, before: tuple[str, ...], now: tuple[str, ...], new: str) -> None:
     """Only a problem that was journalled before provisioning is excused, also if the new one comes after it."""
-    promoted(one, NO_DATABASE)
-    one.cloud.sides[BLUE].fails_users = (NO_DATABASE, NEW)
+    promoted(one, *before)
+    one.cloud.sides[BLUE].fails_users = now
     one.machine.abandon(HARM)
     assert one.machine.phase is Phase.HALTED
-    assert f"traffic is back on blue, but {NEW}" in str(one.machine.reason)
+    assert f"traffic is back on blue, but {new}" in str(one.machine.reason)
+
+
+def test_recover_excuses_no_new_problem(one: Deployment, tmp_path: Path) -> None:
+    promoted(one, NO_DATABASE).mark_dead()
+    one.cloud.sides[BLUE].fails_users = (NO_DATABASE, NO_LIST)
+    assert one.recover(tmp_path / "elsewhere") is Phase.HALTED
 
 
 def test_problem_is_not_excused_without_the_option(one: Deployment) -> None:
