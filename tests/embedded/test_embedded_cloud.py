@@ -18,6 +18,7 @@ import pytest
 
 from infrastructure.embedded import cloud, statelock
 from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunning, StateOwned
+from infrastructure.embedded.estate.resources import HEALTH_CHECK
 from infrastructure.embedded.layout import Layout, read_environment
 from tests.embedded.conftest import SERVED
 
@@ -41,6 +42,13 @@ def test_the_release_receives_both_hosts_and_its_secrets_but_no_aws_variables(ru
     assert ".awsapprunner.localhost:" in seen["host"]
     assert seen["injected"] == ["DATABASE_URL", "JWT_SECRET", "SEED_USERS"]
     assert seen["aws"] == []
+
+
+def test_the_service_has_the_health_check_that_lets_a_release_warm_up(running: Any) -> None:
+    client = running.client("apprunner")
+    (summary,) = client.list_services()["ServiceSummaryList"]
+    service = client.describe_service(ServiceArn=summary["ServiceArn"])["Service"]
+    assert service["HealthCheckConfiguration"] == {**HEALTH_CHECK, "Path": "/health"}
 
 
 def test_a_second_up_reports_it_and_changes_nothing(running: Any) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import StatePlatform
+from infrastructure.embedded.estate.ecs import GRACE_S
 from tests.embedded.conftest import SERVED, Running, make_image
 from tests.embedded.test_embedded_repair import eventually, same_outputs, the
 
@@ -68,6 +69,7 @@ def test_the_estate_matches_the_outputs(running: Running) -> None:
     outputs, ecs = running.outputs, running.client("ecs")
     services = ecs.describe_services(cluster=outputs.cluster, services=list(outputs.services.values()))["services"]
     assert [(one["desiredCount"], one["runningCount"]) for one in services] == [(1, 1), (0, 0)]
+    assert [one["healthCheckGracePeriodSeconds"] for one in services] == [GRACE_S] * 2
     rule = running.client("elbv2").describe_rules(RuleArns=[outputs.listener_rule_arn])["Rules"][0]
     weights = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
     assert {one["TargetGroupArn"]: one["Weight"] for one in weights} == {
