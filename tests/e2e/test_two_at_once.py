@@ -72,3 +72,19 @@ def test_down_beside_a_deployment_that_begins(sandbox: Sandbox, fast_settings: P
         assert ran.code in (0, 1, 4), ran.output  # 0: it started an environment of its own
         assert ran.code == 0 or ran.intents("provision") == 0
         assert sandbox.running() == {}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("up", [True, False], ids=["of the user", "of the run"])
+def test_down_does_not_stop_the_environment_of_a_deployment(sandbox: Sandbox, fast_settings: Path, up: bool) -> None:
+    """It is refused (4) and names the holder; the deployment is promoted."""
+    if up:
+        assert sandbox.script("up").code == 0
+    running = killing.deploy(sandbox, fast_settings)
+    running.wait_for("intent", "provision")
+    down = sandbox.script("down")
+    ran = sandbox.wait(running)
+    assert (down.code, ran.code) == (4, 0), down.output + ran.output
+    assert f"{ran.facts['deployment_id']} " in down.output
+    assert f"pid {running.process.pid}" in down.output
+    assert "down --force" in down.output
