@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,12 +101,27 @@ def test_a_release_that_never_becomes_healthy_is_refused_at_the_threshold(port: 
 
 
 def test_the_embedded_platforms_are_as_patient_as_the_terraform_module() -> None:
-    patience = resources.HEALTH_CHECK["Interval"] * resources.HEALTH_CHECK["UnhealthyThreshold"]
+    # The first check has no wait before it.
+    patience = resources.HEALTH_CHECK["Interval"] * (resources.HEALTH_CHECK["UnhealthyThreshold"] - 1)
     assert TERRAFORM_S <= patience <= TERRAFORM_S + resources.HEALTH_CHECK["Interval"]
-    assert ecs.GRACE_S == TERRAFORM_S
+    assert ecs.WARM_UP_S == TERRAFORM_S
+    checks = ecs.HEALTH_CHECK["HealthyThresholdCount"] * ecs.HEALTH_CHECK["HealthCheckIntervalSeconds"]
+    assert TERRAFORM_S + checks < ecs.GRACE_S < TERRAFORM_S + checks + ecs.HEALTH_CHECK["HealthCheckIntervalSeconds"]
 
 
 def test_this_is_the_patience_of_the_terraform_module() -> None:
     text = MODULE.read_text(encoding="utf-8")
     found = {name: int(value) for name, value in re.findall(r"^ *(interval|unhealthy_threshold) += (\d+)$", text, re.M)}
     assert found["interval"] * found["unhealthy_threshold"] == TERRAFORM_S
+
+
+@pytest.mark.parametrize("warms_up_s", [10, 24.9])
+def test_release_that_is_ready_within_the_module_s_patience_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, warms_up_s: float
+) -> None:
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr(health, "time", clock)
+    monkeypatch.setattr(health, "_accepts", lambda *_: True)
+    monkeypatch.setattr(health, "_fault", lambda *_: "answered 503" if now[0] < warms_up_s else None)
+    health.wait_until_healthy(health.from_document(resources.HEALTH_CHECK), 1, lambda: None, 20.0)

@@ -23,9 +23,14 @@ HEALTH_CHECK = {
 }
 """The shortest times that a load balancer accepts."""
 DEREGISTRATION_DELAY_S = 2
-GRACE_S = 25
-"""A release may warm up this long, as on App Runner."""
-"""The time that a release has to start before ECS acts on the load balancer's health checks."""
+WARM_UP_S = 25
+"""A release may answer 503 this long, as on App Runner."""
+GRACE_S = (
+    WARM_UP_S
+    + HEALTH_CHECK["HealthyThresholdCount"] * HEALTH_CHECK["HealthCheckIntervalSeconds"]
+    + DEREGISTRATION_DELAY_S
+)
+"""The time before ECS acts on the load balancer's health checks: the warm-up, and the checks that must pass after it."""
 NETWORK = {
     "awsvpcConfiguration": {
         "subnets": ["subnet-0a000000000000001", "subnet-0b000000000000002"],
