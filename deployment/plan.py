@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -113,11 +114,20 @@ class LiveSnapshot:
 
     def excuses(self, problem: str) -> bool:
         """Return whether the check of this problem failed before the deployment as well, also if it failed differently."""
-        return _check_of(problem) in map(_check_of, self.problems)
+        return any(_is_of_one_check(problem, before) for before in self.problems)
 
 
-def _check_of(problem: str) -> str:
-    return problem.partition(": ")[0]
+def _is_of_one_check(one: str, other: str) -> bool:
+    """Return whether two problems are of the same check. Two checks may send one request, and expect other statuses."""
+    (name, expected), (other_name, also_expected) = _check_of(one), _check_of(other)
+    return name == other_name and (expected == also_expected or not expected or not also_expected)
+
+
+def _check_of(problem: str) -> tuple[str, str]:
+    """Return the request of a problem's check, and the status that it expects; empty if the problem does not say it."""
+    name, _, what = problem.partition(": ")
+    expected = re.fullmatch(r"status \d+, expected (.+)", what)
+    return name, expected[1] if expected else ""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,25 @@ def test_recover_excuses_no_new_problem(one: Deployment, tmp_path: Path) -> None
     assert one.recover(tmp_path / "elsewhere") is Phase.HALTED
 
 
+READ = "GET /consults/${id}: status 200, expected 404"
+"""A consult can still be read after it was cancelled; another step reads it before, by the same request."""
+
+
+@pytest.mark.parametrize(
+    ("now", "phase"),
+    [
+        ("GET /consults/${id}: status 500, expected 200", Phase.HALTED),
+        ("GET /consults/${id}: status 500, expected 404", Phase.ROLLED_BACK),
+        ("GET /consults/${id}: ReadTimeout", Phase.ROLLED_BACK),
+    ],
+)
+def test_another_check_with_the_same_request_is_not_excused(one: Deployment, now: str, phase: Phase) -> None:
+    promoted(one, READ)
+    one.cloud.sides[BLUE].fails_users = now
+    one.machine.abandon(HARM)
+    assert one.machine.phase is phase
+
+
 def test_problem_is_not_excused_without_the_option(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
