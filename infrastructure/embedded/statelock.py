@@ -49,12 +49,15 @@ def refuse_strangers(layout: Layout) -> None:
     """Raise StateOwned if the environment belongs to a run of another process that is still alive."""
     try:
         owner = json.loads(layout.owner.read_text())
-        process = psutil.Process(owner["pid"])
-        lives = abs(process.create_time() - owner["started_at"]) < START_TIME_TOLERANCE_S
+        run, pid, started_at, since = (owner[name] for name in ("run", "pid", "started_at", "since"))
+        process = psutil.Process(pid)
+        lives = abs(process.create_time() - started_at) < START_TIME_TOLERANCE_S
         if lives and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-            raise StateOwned(layout.state, owner["run"], owner["pid"], owner["since"])
+            raise StateOwned(layout.state, run, pid, since)
     except (FileNotFoundError, psutil.Error):
         return
+    except (ValueError, KeyError, TypeError):
+        return  # a file that no run has written
 
 
 def _acquire(path: Path, state: Path, deadline: float) -> int:

@@ -191,6 +191,13 @@ def test_a_run_that_began_while_down_waited_keeps_its_environment(
     assert not cloud.down(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"run": "a-run"}', '{"run": 1, "pid": "x", "started_at": 0, "since": ""}'])
+def test_a_damaged_record_of_an_owner_stops_no_command(tmp_path: Path, text: str) -> None:
+    Layout(tmp_path).owner.write_text(text)
+    cloud.refuse_strangers(tmp_path)
+    assert not cloud.down(tmp_path, under_a_run=False)
+
+
 def test_a_store_that_is_no_longer_declared_keeps_running(running: Any) -> None:
     """Its instances may still use it: the running release was deployed with its address."""
     assert cloud.up(running.state, running.registry, replace(SERVED, stores=())) == running.outputs
