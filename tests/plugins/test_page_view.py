@@ -102,6 +102,21 @@ def test_a_gate_in_the_strip(more: dict[str, Any], text: str) -> None:
     assert view.gate_text({**gate, **more}) == text
 
 
+@pytest.mark.parametrize("outcome", ["incomplete", "not_run", "absent"])
+def test_gate_that_proves_nothing_has_neither_the_colour_nor_the_mark_of_a_failure(
+    tmp_path: Path, outcome: str
+) -> None:
+    found = content.read(runs.interrupted(tmp_path / "interrupted"))
+    next(one for one in found["gates"] if one["name"] == "endpoints")["outcome"] = outcome
+    page = render(found)
+    [shown] = re.findall(rf'<li class="{outcome}"><a href="#gate-endpoints">(.*)</a></li>', page)
+    assert not set(shown) & {view.MARKS["failed"], view.MARKS["passed"]}, shown
+    assert f"{outcome.replace('_', ' ')}, 40 of {runs.SIZES['endpoints']}" in shown
+    styles = re.findall(r"([^{}]*)\{([^{}]*)\}", page.partition("</style>")[0])
+    named = [rules.strip() for selectors, rules in styles if re.search(rf"\.{outcome}\b", selectors)]
+    assert named == ["color: var(--soft);"], "a grey word without a background"
+
+
 def test_users_of_a_rejected_release_count() -> None:
     """Before a switch there is no promotion to count, but users were asked all the same."""
     series = {"availability": {"longest_gap_ms": 33.3, "seconds": [[0, 40, 0, {}], [1, 38, 2, {}]]}}
