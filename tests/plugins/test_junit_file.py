@@ -19,7 +19,9 @@ from deployment.clock import SystemClock
 from deployment.evidence import archive, junit
 from deployment.evidence.journal import Journal
 from deployment.evidence.opening import written_by
+from deployment.evidence.sentence import SENTENCES
 from tests.plugins.project import PROMOTED, ROLLED_BACK, Project
+from verification.redaction.redactor import LearningRedactor
 
 PROBLEM: tuple[set[str], set[str], set[str]] = (set(), {"type", "message"}, set())
 TIME = re.compile(r"[0-9,]*(\.[0-9]{0,3})?")
@@ -200,6 +202,47 @@ def test_recovered_run_has_steps_and_verdict(tmp_path: Path, written: str | None
         "verdict": "provision: �[41m<died> & [redacted]",
     }
     assert said == []
+
+
+def closed_with(folder: Path, verdict: str, written: str | None = None) -> Element:
+    """Close a run with this verdict, in whose folder pytest wrote this file; return the root of the finished file."""
+    clean = LearningRedactor({})
+    clean.learn("canary<&1234")
+    journal = Journal(folder / "audit.jsonl", "tester", SystemClock(), clean.clean)
+    journal.append("opened", deployment_id="one", mode="deploy", started_at="2026-11-22T12:00:00+00:00", **written_by())
+    if written is not None:
+        (folder / "junit.xml").write_text(written)
+    closing = {"verdict": verdict, "exit_code": 1, "reason": "load: slow", "finished_at": "2026-11-22T12:00:01+00:00"}
+    archive.close(journal, folder, [("closed", closing)])
+    return read(folder)
+
+
+@pytest.mark.parametrize("verdict", SENTENCES)
+def test_only_a_verdict_that_is_good_passes(tmp_path: Path, verdict: str) -> None:
+    root = closed_with(tmp_path, verdict)
+    assert of_the_run(root) == {"verdict": None if verdict in ("promoted", "verified") else "load: slow"}
+    found = {one.get("name"): one.get("value") for one in root.iter("property")}
+    assert found["verdict"] == verdict
+
+
+BY_PYTEST = """<?xml version="1.0" encoding="utf-8"?>
+<testsuites name="pytest tests"><testsuite name="pytest" errors="3" failures="3" skipped="3" tests="9" time="1.000" xdist="2">
+<testcase classname="suites.auth" name="test_a" time="0.1" file="a.py"><failure message="canary&lt;&amp;1234 is wrong">no</failure></testcase>
+<testcase {name}time="0.1" />
+<testcase classname="suites.auth" name="test_b" time="0.1"><properties><property name="seen" value="x"/></properties></testcase>
+</testsuite></testsuites>
+"""
+
+
+@pytest.mark.parametrize("name", ["", 'name="" ', 'classname="suites.auth" '])
+def test_file_of_pytest_becomes_valid_and_loses_its_testcases_without_a_name(tmp_path: Path, name: str) -> None:
+    """No secret stays, although XML escapes its characters."""
+    root = closed_with(tmp_path, "rejected", BY_PYTEST.replace("{name}", name))
+    suite = root.find("testsuite[@name='pytest']")
+    assert suite is not None
+    assert [case.get("name") for case in suite.iter("testcase")] == ["test_a", "test_b"]
+    assert [one.get("message") for one in suite.iter("failure")] == ["[redacted] is wrong"]
+    assert suite.findtext("testcase[@name='test_b']/system-out") == "seen: x"
 
 
 def test_error_of_the_file_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
