@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused
 from deployment.model import Colour, Reads
+from deployment.phases import Phase
 from deployment.settings import Settings, load
 from infrastructure import compose
 from plugins.modes import choice
 from tests.checkout import SETTINGS_FILE
+from tests.deployment.harness import Deployment
 from tests.plugins.project import PROMOTED, Project
 
 SETTINGS = load(SETTINGS_FILE, "embedded")
@@ -22,6 +26,29 @@ def test_id_of_an_automatic_target_names_the_colour(project: Project) -> None:
     assert run.result == PROMOTED, run.output
     assert re.fullmatch(r"\d{8}-\d{6}-green-[0-9a-f]{6}", run.report["deployment_id"])
     assert run.report["target"] == "green"
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """Another deployment in the environment of the run, in which blue is live."""
+    deployment = Deployment(tmp_path)
+    monkeypatch.setattr(compose, "is_up", lambda _: True)
+    monkeypatch.setattr(compose, "connect", lambda *_: SimpleNamespace(ports=deployment.ports))
+    assert choice.colour_of_auto(SETTINGS) is Colour.GREEN
+    return deployment
+
+
+def test_automatic_target_is_blue_while_green_is_live(other: Deployment) -> None:
+    assert other.run() is Phase.SUCCEEDED
+    assert choice.colour_of_auto(SETTINGS) is Colour.BLUE
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_deployment_that_may_still_move_traffic_leaves_the_id_without_a_colour(other: Deployment, died: bool) -> None:
+    other.to_verified()
+    if died:
+        other.expire_lease()
+    assert choice.colour_of_auto(SETTINGS) is None
 
 
 def test_run_is_refused_if_traffic_moved_after_its_id_was_made(project: Project) -> None:
