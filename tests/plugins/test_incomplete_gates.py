@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from plugins.modes.coordinator import CRASHED, Coordinator
 from tests.plugins.project import REJECTED, Outcome, Project
 
 ASKS_AFTER_LOAD = "def test_after_load(client, loaded): assert client.get('/health').status_code == 200"
@@ -65,6 +68,20 @@ def test_interrupted_run_lists_no_gate_as_failed(project: Project, workers: str,
     assert {gate["outcome"] for gate in run.report["gates"]} <= {"passed", "incomplete", "not_run"}, run.report["gates"]
     assert decided(run, "health") == ["incomplete", 2, 1, 0]
     assert run.gate("redis")["outcome"] in ("incomplete", "not_run")
+
+
+@pytest.mark.parametrize(
+    ("received", "interrupted", "cut_short"),
+    [("SIGINT", False, True), ("SIGTERM", False, True), (None, True, True), (None, False, False)],
+)
+def test_crash_of_a_worker_is_a_result_only_if_nothing_had_stopped_the_run(
+    received: str | None, interrupted: bool, cut_short: bool
+) -> None:
+    """A signal, or a check that ends pytest, stops the checks of other workers, and xdist calls that a crash."""
+    run = SimpleNamespace(_signals=SimpleNamespace(received=received), _interrupted=interrupted)
+    location = ("suites/auth/test_auth.py", 1, "test_it")
+    crash = pytest.TestReport("suites/auth/test_auth.py::test_it", location, {}, "failed", None, cast("Any", CRASHED))
+    assert Coordinator.has_cut_short(cast("Any", run), crash) is cut_short
 
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
