@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from deployment.errors import Refused
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.verdict import CheckOutcome
 from plugins.integrity.outcomes import outcome_of, shortened
+from plugins.integrity.process_guard import file_hashes
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.verify import VerifyMode
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
@@ -212,6 +214,39 @@ def test_each_worker_must_run_the_checks_of_this_folder(one: list[str], expected
     scheduler.schedule()
     assert expected in str(run.refusal)
     assert [node.sent for node in nodes] == [[], []]
+
+
+SHARED = {"health/test_health.py": "def test_a(): ...", "health/pages.yaml": "checks: []", "live/rows.csv": "a"}
+
+
+@pytest.mark.parametrize("changed", [None, *SHARED, "conftest.py"])
+def test_all_workers_must_have_every_file_of_this_folder(tmp_path: Path, changed: str | None) -> None:
+    """Workers in another folder agree with each other, so only the controller's own files show it."""
+    for folder in ("suites", "elsewhere"):
+        for name, text in SHARED.items():
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(text)
+    if changed:
+        (tmp_path / "elsewhere" / changed).write_text("other")
+    run, nodes = Run(), [Node(), Node()]
+    run.suites = tmp_path / "suites"
+    scheduler = PhaseScheduler(cast("Coordinator", run), 2)
+    for node in nodes:
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, collection(Stage.HEALTH, **file_hashes(tmp_path / "elsewhere")))
+    scheduler.schedule()
+    assert (run.refusal is None) == (changed is None)
+    assert changed is None or f"another suites/{changed}" in str(run.refusal)
+
+
+def test_hashes_of_files_are_of_their_content(tmp_path: Path) -> None:
+    """Python's caches are left out; a file behind a link counts like any other."""
+    for name in ("health/a.yaml", "health/__pycache__/a.pyc", "b"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "link").symlink_to("b")
+    expected = {"b": b"b", "health/a.yaml": b"health/a.yaml", "link": b"b"}
+    assert file_hashes(tmp_path) == {name: hashlib.sha256(data).hexdigest() for name, data in expected.items()}
 
 
 def test_worker_that_replaces_a_lost_one_must_collect_the_same() -> None:
