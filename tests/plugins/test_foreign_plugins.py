@@ -86,12 +86,36 @@ def test_conftest_disguised_as_pytest(project: Project, disguise: str) -> None:
     assert refused(project.run())
 
 
-@SOAK
-def test_conftest_that_borrows_a_function_of_pytest(project: Project) -> None:
-    """The function is pytest's own, but the hook is not: here, one that always returns a true value."""
+@pytest.mark.parametrize(
+    "borrowed", mostly_soak("_pytest.compat import get_user_id", "xdist.remote import getinfodict")
+)
+def test_conftest_that_borrows_a_function_of_a_known_plugin(project: Project, borrowed: str) -> None:
+    """The function is pytest's own, but the hook is not: here, one that always returns a value."""
     project.add("endpoints", BAD)
-    conftest(project, "from _pytest.python import async_fail as pytest_pyfunc_call\n")
-    assert refused(project.run())
+    conftest(project, f"from {borrowed} as pytest_pyfunc_call\n")
+    run = project.run()
+    assert refused(run)
+    assert "implements pytest_pyfunc_call" in run.report["reason"]
+
+
+OBJECT = """
+class Quiet:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self): return True
+def pytest_configure(config): config.pluginmanager.register(Quiet())
+"""
+
+
+@pytest.mark.parametrize(
+    "disguise", mostly_soak("Quiet.pytest_pyfunc_call.__module__ = '_pytest.python'", "__name__ = '_pytest.python'")
+)
+def test_object_disguised_as_one_of_pytest(project: Project, disguise: str) -> None:
+    """No module is registered, so only the function can show whose code it is."""
+    project.add("endpoints", BAD)
+    conftest(project, f"{OBJECT}{disguise}\n")
+    run = project.run()
+    assert refused(run)
+    assert "implements pytest_pyfunc_call" in run.report["reason"]
 
 
 CHECKED = (
@@ -166,6 +190,29 @@ def test_plugin_registered_by_the_last_check(project: Project) -> None:
     assert run.code == 10, run.output
 
 
+FORGES = """
+import pytest
+class Late:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item):
+        item.config.pluginmanager.unregister(self)
+        report = yield
+        report.outcome, report.longrepr = "passed", None
+        return report
+def test_bad(client, request):
+    request.config.pluginmanager.register(Late())
+    assert client.get("/health").status_code == 500
+"""
+
+
+def test_plugin_that_is_gone_when_the_report_is_made(project: Project) -> None:
+    """Only the look at its registration finds it."""
+    project.add("endpoints", FORGES)
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert "pytest_runtest_makereport, which was registered during the run" in run.report["reason"]
+
+
 # -- checks that are left out ------------------------------------------------------------------------------------------
 
 
@@ -191,6 +238,16 @@ def test_hook_that_changes_the_values_of_parameters(project: Project, where: str
     run = project.run(workers)
     assert refused(run)
     assert "parameters of suites/endpoints/test_" in run.report["reason"]
+
+
+@pytest.mark.parametrize("values", mostly_soak("[1, 1]", "[1, pytest.param(2, marks=pytest.mark.skip)]"))
+def test_conftest_that_changes_a_parametrization(project: Project, values: str) -> None:
+    """As many parameters as before prove nothing: the hook itself is refused."""
+    project.add("endpoints", MANY)
+    conftest(project, CUTS.replace("[1]", values))
+    run = project.run()
+    assert refused(run)
+    assert "suites/endpoints/conftest.py implements pytest_generate_tests" in run.report["reason"]
 
 
 @SOAK
