@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from deployment.clock import SystemClock
 from deployment.errors import CloudUnreachable
 from deployment.evidence import receipt
 from deployment.evidence.journal import Journal
 from deployment.evidence.report import build, write
-from deployment.model import Caller
+from deployment.model import Caller, Reason
 from deployment.phases import Phase
 from deployment.settings import Settings
 from infrastructure.compose import Environment
+from scripts import deploy
 from scripts.commands import recover, run
 from tests.checkout import CHECKOUT
 from tests.deployment.harness import GATES, LIMITS, Deployment
@@ -123,6 +125,36 @@ def test_report_that_is_not_closed_is_not_accepted(tmp_path: Path, spoil: Callab
     assert settled.folders == [folder]
 
 
+@pytest.mark.parametrize(
+    ("verdict", "code", "ended"),
+    [("promoted", 0, 137), ("promoted", 0, 3), ("rejected", 1, 0), ("rolled_back", 10, 0), ("verified", 0, 0)],
+)
+def test_closed_report_of_another_end_is_not_accepted(tmp_path: Path, verdict: str, code: int, ended: int) -> None:
+    """The process can be replaced after its report is closed; and 0 without a promotion deployed nothing."""
+    folder = closed(tmp_path / "this", verdict, code)
+    settled = Settled(11)
+    assert run.deploy(ends(folder, ended), tmp_path, (), settled) == 11
+    assert settled.folders == [folder]
+
+
+@pytest.mark.parametrize(("field", "value"), [("verdict", "promoted"), ("exit_code", 0), ("deployment_id", "other")])
+def test_report_counts_only_if_its_journal_says_the_same(tmp_path: Path, field: str, value: object) -> None:
+    folder = closed(tmp_path / "this", "rolled_back", 10)
+    report = receipt.report_of(folder)
+    assert report is not None
+    (folder / "verification.json").write_text(json.dumps(report | {field: value}), encoding="utf-8")
+    assert receipt.report_of(folder) is None
+
+
+def test_command_ends_with_the_result_of_the_recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command of a person or of the workflow recovers the run that its receipt names."""
+    settled = Settled(10)
+    monkeypatch.setattr(run, "pytest_command", lambda *_: ends(tmp_path / "this", 0))
+    monkeypatch.setattr(recover, "settle", lambda _, folder: settled(folder))
+    ended = CliRunner().invoke(deploy.cli, ["deploy", "--image-tag", "1.1.0", "--target", "green"])
+    assert (ended.exit_code, settled.folders) == (10, [tmp_path / "this"]), ended.output
+
+
 def test_run_that_never_began_is_not_recovered(tmp_path: Path) -> None:
     """Without a receipt an error of the command line keeps its code, and 0 proves nothing."""
     settled = Settled()
@@ -216,6 +248,14 @@ def test_settled_run_has_the_exit_code_of_its_verdict(
     assert (report["verdict"], report["recovered"]) == (verdict, True)
 
 
+def test_run_that_ended_by_itself_and_wrote_no_report(dead: Deployment) -> None:
+    """It went back on a full disk and kept its result beside the lease: its own exit code would be 3, not 11."""
+    to_baking(dead)
+    dead.machine.abandon(Reason("bake", "harm"))
+    dead.machine.let_go("No space left on device")
+    assert settle(dead) == 3
+
+
 def test_no_other_run_is_recovered(dead: Deployment, tmp_path: Path) -> None:
     """Another dead run holds the environment: it is left to its own ``recover``."""
     to_verified(dead)
@@ -236,6 +276,7 @@ def test_environment_that_does_not_answer(dead: Deployment, until: Callable[[Dep
     assert recover.settle(unreachable, dead.folder) == code
 
 
-def test_environment_that_is_gone(dead: Deployment) -> None:
-    to_verified(dead)
-    assert recover.settle(lambda: (SETTINGS, None), dead.folder) == 3
+@pytest.mark.parametrize(("until", "code"), [(to_verified, 3), (to_baking, 11)])
+def test_environment_that_is_gone(dead: Deployment, until: Callable[[Deployment], None], code: int) -> None:
+    until(dead)
+    assert recover.settle(lambda: (SETTINGS, None), dead.folder) == code
