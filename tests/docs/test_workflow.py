@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.github_summary import SENTENCES
+from scripts.github_summary import SENTENCES, report_of
 from tests.docs.checkout import Checkout
 from tests.docs.documents import ROOT, document
 
@@ -219,6 +219,29 @@ def test_exit_0_without_a_report_of_a_promotion_fails_the_job(
     ended, output, text = summarize(folder, report, CODE="0")
     assert (ended, "::error title=Not proven::" in output) == (1, True)
     assert "no closed report" in text
+
+
+def test_report_of_another_run_is_none(tmp_path: Path) -> None:
+    """The receipt names the folder of this run; a report that was copied there proves nothing about it."""
+    (tmp_path / "receipt").write_text(f"{tmp_path / 'this'}\n", encoding="utf-8")
+    (tmp_path / "this").mkdir()
+    for name, counts in (("this", True), ("earlier", False)):
+        (tmp_path / "this" / "verification.json").write_text(json.dumps(PROMOTED | {"deployment_id": name}), "utf-8")
+        assert bool(report_of(str(tmp_path / "receipt"))) == counts
+
+
+def test_summary_reads_the_receipt_that_the_deployment_leaves() -> None:
+    receipts = [STEPS[name]["env"].get("DEPLOYMENT_RECEIPT") for name in ("Deploy", "Summarize the result")]
+    assert receipts == ["${{ runner.temp }}/deployment-receipt"] * 2
+
+
+def test_steps_after_a_deployment_that_failed_or_was_cancelled_run() -> None:
+    """GitHub skips a step after a failure or a cancellation unless its condition begins with ``always()``."""
+    after = list(STEPS)[list(STEPS).index("Deploy") + 1 :]
+    assert after == ["Recover an interrupted run", "Summarize the result", "Keep the report"]
+    assert [name for name in after if not STEPS[name]["if"].startswith("always()")] == []
+    condition = STEPS["Recover an interrupted run"]["if"]
+    assert condition == "always() && steps.deploy.outcome != 'success' && steps.deploy.outcome != 'skipped'"
 
 
 def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
