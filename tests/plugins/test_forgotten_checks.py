@@ -25,6 +25,7 @@ FILES = {
     "x_spec.py": ("def login(client):\n    assert client.get('/health')\n", "test_x.py"),
     "x_test.py3": (CHECK, "test_x.py"),
     "test_x.py.txt": (CHECK, "test_x.py"),
+    "check_login.py.md": (CHECK, "test_login.py"),
     "test_x": (CHECK, "test_x.py"),
     "TESTS": (CHECK, "test_privacy.py"),
     "test_x.ppy": (CHECK, "test_x.py"),
@@ -117,6 +118,8 @@ FUNCTIONS = {
     "class LoginTests:\n    async def opens(self, client): assert client\n    def close(self): pass": "class TestLogin",
     "class testLogin(object):\n    def test_x(self, client): assert client": "class TestLogin",
     "def test_outer(client):\n    def test_inner(client): assert client": "test_inner, outside of test_outer,",
+    "class TestIt:\n    def test_outer(self, client):\n"
+    "        async def test_inner(): assert client": "test_inner, outside of test_outer,",
     "@pytest.mark.usefixtures('client')\nclass Login:\n    def test_x(self): assert client": "class TestLogin",
     "class Login:\n    PATH = '/'\n    def test_x(self, client): assert client.get(Login.PATH)": "class TestLogin",
     "class TestIt:\n    class Login:\n        def test_x(self, client): assert client": "class TestLogin",
@@ -151,6 +154,8 @@ HELPERS = {
     "called by its class": "class TestIt:\n    def check(self, client): assert client\n"
     "    def test_it(self, client): self.check(client)",
     "a fixture": "@pytest.fixture\ndef tests(client): return client",
+    "a fixture one letter from test": "@pytest.fixture\ndef text(client):\n    assert client\n    return client",
+    "a fixture with two letters exchanged": "@pytest.fixture(scope='session')\ndef tets(client): return client",
     "a fixture named test_": "@pytest.fixture(name='data')\ndef test_data(client): return client",
     "a fixture of pytest_asyncio": "@pytest_asyncio.fixture\nasync def tets(client): assert client",
     "not called, but no check": "def text_of(answer): return answer.text",
@@ -211,6 +216,15 @@ def test_file_that_asserts_through_a_helper(tmp_path: Path, name: str) -> None:
 )  # fmt: skip
 def test_file_of_helpers(tmp_path: Path, name: str, source: str) -> None:
     assert found(tmp_path, {**HELPER, name: source}) == []
+
+
+@pytest.mark.parametrize("name", ["check_x.py", "x_test.py", "x.YAML", "deeper/test-x.py", "test_x"])
+def test_file_alone_in_its_folder(tmp_path: Path, name: str) -> None:
+    """No collected file shows that the folder is a gate."""
+    source, meant = FILES[name.removeprefix("deeper/")]
+    assert found(tmp_path, {f"../billing/{name}": source}) == [
+        f"suites/billing/{name} is never collected; {meant} was probably meant"
+    ]
 
 
 @pytest.mark.parametrize("source", FUNCTIONS)
