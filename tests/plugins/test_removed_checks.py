@@ -24,6 +24,7 @@ REMOVED = {
     "try:\n    from shared import login as test_login\nexcept ImportError:\n    test_login = None": "test_login",
     "try:\n    from shared import TestLogin\nexcept ImportError:\n    pass": "TestLogin",
     "try:\n    from no_such_module import *\nexcept ImportError:\n    pass": "from no_such_module import *",
+    "with suppress(ImportError):\n    from no_such_module import *": "from no_such_module import *",
     "if full:\n    test_pages = make('/pages')": "test_pages",
     "if full:\n    test_none = make('/pages')\nelse:\n    test_none = None": "test_none",
     "if full:\n    test_pages: object = make('/pages')": "test_pages",
