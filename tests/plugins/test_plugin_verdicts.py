@@ -273,6 +273,7 @@ def test_a_part_that_the_service_declares_absent_is_absent_and_blocks_nothing(pr
 
 def test_manifest_names_the_files_that_decide(project: Project) -> None:
     """The signed statement lists them from here."""
+    (project.path / "suites" / "auth" / "rows.csv").write_text("a,b\n")
     (manifest,) = [record for record in project.run().journal if record["kind"] == "manifest"]
     found = {one["role"]: one["sha256"] for one in manifest["inputs"]}
     settings = project.facts.folder / "deployment.toml"
@@ -282,6 +283,11 @@ def test_manifest_names_the_files_that_decide(project: Project) -> None:
         role: hashlib.sha256(path.read_bytes()).hexdigest() for role, path in files.items()
     }
     assert len(found["contract"]) == 64
+    below = [path for path in (project.path / "suites").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert manifest["files"] == {
+        path.relative_to(project.path / "suites").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in below
+    }
     assert [one for one in manifest["inputs"] if Path(one["path"]).is_absolute()] == []
 
 
