@@ -364,6 +364,23 @@ def test_workflow_signs_in_and_chooses_its_runner_as_this_checkout_s(tmp_path: P
     assert "    runs-on: ${{ vars.DEPLOY_RUNNER }}" in theirs
 
 
+def test_workflow_deploys_recovers_and_summarizes_as_this_checkout_s(tmp_path: Path) -> None:
+    """Exit code 0 of a process that was replaced must fail the job of every project."""
+    init(tmp_path / "ours")
+    ours, theirs = (
+        {step.get("name"): step for step in yaml.safe_load(path.read_text())["jobs"]["deploy"]["steps"]}
+        for path in (root / ".github" / "workflows" / "deploy.yml" for root in (CHECKOUT.root, tmp_path / "ours"))
+    )
+    names = ("Deploy", "Recover an interrupted run", "Summarize the result", "Keep the report")
+    for key in ("if", "env"):
+        assert [theirs[name].get(key) for name in names] == [ours[name].get(key) for name in names]
+    assert theirs[names[1]]["run"] == ours[names[1]]["run"]
+    assert theirs[names[2]]["run"] == ours[names[2]]["run"].replace("scripts/", "../framework/scripts/")
+    attested = [line for line in ours[names[0]]["run"].splitlines() if not line.startswith("IFS=")]
+    without = [line.replace(' "${items[@]/#/--attest=}"', "") for line in attested]
+    assert theirs[names[0]]["run"].splitlines() == without
+
+
 def test_settings_are_valid_and_name_the_project_s_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMBEDDED_REGISTRY", raising=False)
     init(tmp_path / "ours")
