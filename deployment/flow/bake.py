@@ -17,6 +17,8 @@ from deployment.ports import Clock
 WATCH_EVERY_S = 0.1
 OBSERVE_EVERY_S = 5.0
 LEAST_PAUSE_S = 0.001  # rounding could make a shorter pause 0, and the loop would never end
+LONGEST_LOOK_S = 2.0
+"""How much of the time since the last look counts as watched: this process, and the prober, may have been suspended."""
 
 
 class UnchangedWatch:
@@ -94,17 +96,20 @@ class BakeWatch:
 
 def bake(
     clock: Clock, steps: Steps, watch: BakeWatch, *, since: float, seconds: float, still_ours: Callable[[], None]
-) -> None:
-    """Watch until ``seconds`` have passed since ``since`` (monotonic).
+) -> float:
+    """Watch until the release was watched for ``seconds`` since ``since`` (monotonic); return for how many it was.
 
     Raises StepFailed, RouteConflict, LeaseLost or CloudError.
     """
+    last = clock.monotonic()
+    elapsed = last - since
     while True:
-        elapsed = clock.monotonic() - since
+        now = clock.monotonic()
+        elapsed, last = elapsed + min(now - last, LONGEST_LOOK_S), now
         watch.check()  # at least once, and once more when the time is over
         still_ours()
         if elapsed >= seconds and watch.conclude():
-            return
+            return elapsed
         steps.waiting(f"{elapsed:.0f} of {seconds:g} s without harm", elapsed)
         left = seconds - elapsed
         clock.sleep(min(WATCH_EVERY_S, max(LEAST_PAUSE_S, left)) if left > 0 else WATCH_EVERY_S)

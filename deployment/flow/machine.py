@@ -186,8 +186,7 @@ class Machine(DeploymentState):
         unchanged = UnchangedWatch(clock, self._journal, self._refuse_changed_routes, self._still_verified)
         watch = BakeWatch(harm, self._alarms, unchanged)
         since, ours = self._baking_since, self.still_ours
-        bake(clock, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
-        self._watched_s = round(self._ports.clock.monotonic() - since, 3)
+        self._watched_s = round(bake(clock, self._steps, watch, since=since, seconds=seconds, still_ours=ours), 3)
         self._baked = True
 
     def _refuse_changed_routes(self) -> None:

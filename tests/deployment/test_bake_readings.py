@@ -12,7 +12,7 @@ import pytest
 
 from deployment.clock import SystemClock
 from deployment.errors import CloudError, CloudUnreachable, RouteConflict, StepFailed
-from deployment.flow.bake import OBSERVE_EVERY_S
+from deployment.flow.bake import LONGEST_LOOK_S, OBSERVE_EVERY_S
 from deployment.polling import BLIND_S, Readings
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, LIMITS, Deployment
@@ -226,3 +226,23 @@ def test_threads_hand_over_readings_and_errors() -> None:
     with pytest.raises(ValueError, match="a fault of ours"):
         take_all()
     assert taken == ["one", LOST]
+
+
+@pytest.mark.parametrize(("suspended_s", "counts_s"), [(1.0, 1.0), (60.0, LONGEST_LOOK_S)])
+def test_time_in_which_the_run_was_suspended_is_not_watched(
+    baking: Deployment, suspended_s: float, counts_s: float
+) -> None:
+    """Nobody looked, so the bake goes on for as long, and ends only when the release was watched for its whole time."""
+    clock, seen = baking.cloud.clock, list[float]()
+
+    def suspend() -> None:
+        if not seen:
+            seen.append(clock.elapsed)
+            clock.sleep(suspended_s)
+
+    began = clock.elapsed
+    baking.machine.bake(after(baking, 10, suspend))
+    baking.machine.complete()
+    [end] = [one.data for one in baking.records() if one.kind == "outcome" and one.data["step"] == "bake"]
+    assert LONG_S <= end["watched_s"] < LONG_S + 1
+    assert clock.elapsed - began == pytest.approx(LONG_S + suspended_s - counts_s, abs=1)
