@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -133,6 +134,8 @@ def _write_junit(journal: Journal, folder: Path, say: Callable[[str], None]) -> 
     try:
         replace_file(path, junit.build(records, path, journal.clean))
     except Exception as error:  # an error of this file must not stop a run from being closed
+        with suppress(OSError):  # what pytest wrote shows no verdict, and may be green
+            path.unlink(missing_ok=True)
         say(f"{junit.JUNIT_FILE} was not completed: {type(error).__name__}: {first_line(error)}")
 
 

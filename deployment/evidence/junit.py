@@ -27,6 +27,9 @@ SUITE = "deployment"
 PROPERTIES = ("deployment_id", "environment", "target", "image", "digest", "version", "verdict", "reason", "exit_code")
 CASE_ATTRIBUTES = ("classname", "name", "time")
 SUITE_ATTRIBUTES = ("name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname")
+NOT_PASSED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+"""The elements of a testcase that did not pass, and the attributes of a suite that count them."""
+UNNAMED = "a check without a name"
 NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -85,10 +88,11 @@ def _of_pytest(path: Path) -> list[Element]:
         written = parse(path).getroot()  # noqa: S314  # pytest wrote this file, in this run
     except (OSError, ParseError):
         return []
-    suites = [suite for suite in written.iter("testsuite") if suite.get("name") != SUITE]
+    suites = [suite for suite in written.iter("testsuite") if not _is_of_the_run(suite)]
     for suite in suites:
         for case in suite.findall("testcase"):
-            if case.get("name"):
+            if case.get("name") or any(case.find(tag) is not None for tag in NOT_PASSED):
+                case.set("name", case.get("name") or UNNAMED)  # a check can give its testcase any name
                 _adapt(case)
             else:
                 suite.remove(case)  # pytest opens a testcase for a check that was interrupted before it had run
@@ -96,6 +100,11 @@ def _of_pytest(path: Path) -> list[Element]:
             del suite.attrib[name]
         _count(suite)
     return suites
+
+
+def _is_of_the_run(suite: Element) -> bool:
+    """Return whether this suite is that of the run, from an earlier time: the file is completed again after a recovery."""
+    return any(one.get("name") == PROPERTIES[0] for one in suite.iterfind("properties/property"))
 
 
 def _adapt(case: Element) -> None:
@@ -111,8 +120,7 @@ def _adapt(case: Element) -> None:
 def _count(suite: Element) -> None:
     """Write how many testcases a suite has, and how many failed."""
     cases = suite.findall("testcase")
-    found = {"failures": "failure", "errors": "error", "skipped": "skipped"}
-    counts = {name: sum(case.find(tag) is not None for case in cases) for name, tag in found.items()}
+    counts = {name: sum(case.find(tag) is not None for case in cases) for tag, name in NOT_PASSED.items()}
     suite.attrib.update({"tests": str(len(cases))} | {name: str(count) for name, count in counts.items()})
 
 

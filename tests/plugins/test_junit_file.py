@@ -6,8 +6,10 @@ https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jen
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +22,7 @@ from deployment.evidence import archive, junit
 from deployment.evidence.journal import Journal
 from deployment.evidence.opening import written_by
 from deployment.evidence.sentence import SENTENCES
+from deployment.files import replace_file
 from tests.plugins.project import PROMOTED, ROLLED_BACK, Project
 from verification.redaction.redactor import LearningRedactor
 
@@ -223,6 +226,47 @@ def test_only_a_verdict_that_is_good_passes(tmp_path: Path, verdict: str) -> Non
     assert of_the_run(root) == {"verdict": None if verdict in ("promoted", "verified") else "load: slow"}
     found = {one.get("name"): one.get("value") for one in root.iter("property")}
     assert found["verdict"] == verdict
+
+
+def test_failed_check_without_a_name_is_kept(tmp_path: Path) -> None:
+    """A check can give its testcase any name by ``record_xml_attribute``."""
+    case = '<testcase classname="suites.auth" name="" time="0.1"><failure message="no">no</failure></testcase>'
+    root = closed_with(tmp_path, "rejected", f'<testsuite name="pytest" tests="1">{case}</testsuite>')
+    [kept] = [one for one in root.iter("testcase") if one.get("classname") == "suites.auth"]
+    assert kept.get("name") == "a check without a name"
+
+
+def test_suite_of_pytest_may_have_the_name_of_the_runs(tmp_path: Path) -> None:
+    """``junit_suite_name`` in pytest.ini decides the name; a file that is completed twice has the run's suite once."""
+    written = '<testsuite name="deployment" tests="1"><testcase classname="suites.auth" name="test_a" time="0.1"/></testsuite>'
+    for _ in range(2):
+        folder = tmp_path / "run"
+        root = closed_with(folder, "rejected", written)
+        written = (folder / "junit.xml").read_text()
+        assert [one.get("name") for one in root.iter("testcase")].count("test_a") == 1
+        assert [one.get("name") for one in root.iter("testcase")].count("verdict") == 1
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("broken")])
+def test_file_that_cannot_be_completed_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What pytest wrote is green, also after a rollback; neither it nor a copy of it is left."""
+    mine = tmp_path / "mine.xml"
+
+    def full(path: Path, text: str) -> None:
+        if path.name == "junit.xml":
+            raise error
+        replace_file(path, text)
+
+    monkeypatch.setattr(archive, "replace_file", full)
+    mine.write_text("<testsuites/>")
+    written = '<testsuite name="pytest" tests="1"><testcase classname="a" name="test_a" time="1"/></testsuite>'
+    with pytest.raises(FileNotFoundError):
+        closed_with(tmp_path / "run", "rolled_back", written)
+    assert junit.copy_file(tmp_path / "run", mine) is not None
+    assert not mine.exists()
 
 
 BY_PYTEST = """<?xml version="1.0" encoding="utf-8"?>
