@@ -126,7 +126,7 @@ def _gate(name: str, records: Sequence[Record]) -> Finding:
         case "absent":
             return State.OPEN, f"gate {name} is absent: the service declares that it has no such part"
         case "incomplete":
-            ran = f"{gate['ran']} of {gate['checks']} checks ran, and passed, before the run was stopped"
+            ran = f"{gate['ran']} of {gate['checks']} checks ran, and passed; the others did not run"
             return State.OPEN, f"gate {name} is incomplete: {ran}"
     if not gate["failed"]:
         return State.FAILED, f"gate {name}: {gate['outcome']}, although none of its checks failed"

@@ -243,7 +243,7 @@ class Tally:
         if lost := [check for check in missing if check in self.overdue]:
             return GateOutcome.ERROR, f"{len(lost)} of {expected} checks never reported, among them {lost[0]}"
         if missing:
-            return GateOutcome.INCOMPLETE, f"{ran} of {expected} checks ran, and passed, before the run was stopped"
+            return GateOutcome.INCOMPLETE, f"{ran} of {expected} checks ran, and passed; the others did not run"
         if ran < expected:
             why = f"{ran} of {expected} checks ran, and passed; the others were not asked: {left_out[0]}"
             return GateOutcome.INCOMPLETE, why

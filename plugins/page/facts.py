@@ -21,7 +21,10 @@ WORDS = (
         "one of the two places for a release, blue and green: users go to the live one, the next release to the idle one",
     ),
     ("gate", "a group of checks; the candidate goes live only if every required gate passed"),
-    ("incomplete, not run", "said of a gate: the run stopped before all of its checks, or before the first of them"),
+    (
+        "incomplete, not run",
+        "said of a gate: some of its checks, or all of them, did not run; the run stopped before, or could not ask them",
+    ),
     ("journey", "requests that a user sends one after the other, with the answers that are expected"),
     (
         "open, proven, attested",

@@ -146,7 +146,7 @@ def test_item_whose_gate_was_cut_short_is_open_and_says_how_many_checks_ran(show
     found.append({"name": name, "outcome": "incomplete", "checks": 54, "ran": 7, "failed": 0})
     assert outcome(entry, ("gates", {"gates": found})) == (
         "open",
-        f"gate {name} is incomplete: 7 of 54 checks ran, and passed, before the run was stopped",
+        f"gate {name} is incomplete: 7 of 54 checks ran, and passed; the others did not run",
     )
 
 

@@ -97,7 +97,7 @@ def test_all_expected_checks_passed() -> None:
         (
             tally(PASSED, PASSED, None),
             GateOutcome.INCOMPLETE,
-            "2 of 3 checks ran, and passed, before the run was stopped",
+            "2 of 3 checks ran, and passed; the others did not run",
         ),
         (tally(PASSED, FAILED, None), GateOutcome.FAILED, "test_1: said failed"),
         (overdue(None, None), GateOutcome.NOT_RUN, "no check ran"),

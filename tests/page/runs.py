@@ -167,7 +167,7 @@ class Run:
         if failed:
             self.reasons[gate] = f"budgets ({gate}): {REASON}" if gate == "latency" else "1 of its checks failed"
         elif 0 < ran < size:
-            self.reasons[gate] = f"{ran} of {size} checks ran, and passed, before the run was stopped"
+            self.reasons[gate] = f"{ran} of {size} checks ran, and passed; the others did not run"
         return self
 
     def absent(self, gate: str, reason: str) -> Run:
