@@ -25,7 +25,8 @@ class Findings:
 
     ``problems`` forbid any run; ``shortened`` (checks without some of their parameters), ``unbound`` (checks whose names their
     files did not bind, and files that were not collected) and ``deselected`` forbid a whole run, one of all checks.
-    ``files``: the SHA-256 of each file below ``suites/``.
+    ``files``: the SHA-256 of each file below ``suites/``. ``broken``: the first file that could not be collected, with its
+    error; empty if there is none.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -33,6 +34,7 @@ class Findings:
     deselected: int = 0
     unbound: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    broken: str = ""
 
 
 class CollectionWatch:
@@ -46,6 +48,7 @@ class CollectionWatch:
         self._parameters: dict[str, dict[str, object]] = {}
         self._modules: dict[str, pytest.Module] = {}
         self._skipped = 0
+        self._broken = ""
         self._uncollected: list[str] = []
 
     @property
@@ -66,6 +69,11 @@ class CollectionWatch:
         if not made and like_a_check and getattr(obj, "__test__", True):
             self._uncollected.append(f"{collector.nodeid}::{name}")
         return made
+
+    @property
+    def broken(self) -> str:
+        """The first file that could not be collected, with its error; empty if there is none."""
+        return self._broken
 
     def problems(self) -> list[Problem]:
         """Return the checks that pytest cannot collect, because they are not functions, and those whose parameters were
@@ -90,13 +98,26 @@ class CollectionWatch:
         known, now = self._parameters[item.nodeid], _parameters_of(item)
         return known.keys() == now.keys() and all(known[name] is now[name] for name in known)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Report a file that ends the process, as ``sys.exit()`` does, like one with another error."""
+        try:
+            return (yield)
+        except SystemExit as error:
+            text = f"SystemExit: {error.code} (a file of checks must not end the process)"
+            return pytest.CollectReport(collector.nodeid, "failed", text, [])
+
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count deselected items."""
         self._reported |= {item.nodeid for item in items if not self._is_excused(item)}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Count the files that were skipped."""
+        """Count the files that were skipped, and store the error of the first one that could not be collected."""
         self._skipped += report.skipped
+        if report.failed and not self._broken:
+            self._broken = f"{report.nodeid}: {_cause_of(report)}"
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Store each item as it is found: no hook that is registered later can remove it before."""
@@ -128,6 +149,13 @@ class CollectionWatch:
         return self._excused is not None and gate_of(item, self._suites) == self._excused
 
 
+def _cause_of(report: pytest.CollectReport) -> str:
+    """Return the last line of the error; pytest marks the lines of an exception's text by ``E``."""
+    lines = [line for line in str(report.longrepr or "").splitlines() if line.strip()]
+    marked = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (marked or lines or ["without a text"])[-1].strip()
+
+
 def _parameters_of(item: pytest.Item) -> Mapping[str, object]:
     """Return the values of a check's parameters, by name; empty if it has none."""
     return getattr(getattr(item, "callspec", None), "params", {})
@@ -148,6 +176,7 @@ def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, 
         watch.missing(items),
         tuple(watch.unbound()),
         file_hashes(suites),
+        watch.broken,
     )
 
 
@@ -159,4 +188,5 @@ def from_json(raw: Mapping[str, Any]) -> Findings:
         raw["deselected"],
         tuple(raw["unbound"]),
         raw["files"],
+        raw["broken"],
     )

@@ -49,7 +49,14 @@ def refuse_invalid(collected: Collected, settings: Settings | None) -> None:
     """Raise Refused if no check was collected, if a file could not be collected, or if checks or plugins are invalid."""
     if collected.errors:
         files = "1 file" if collected.errors == 1 else f"{collected.errors} files"
-        raise Refused(f"{files} of checks could not be collected", hint="Fix the errors shown above first.")
+        first = (
+            f"; {'the first: ' if collected.errors > 1 else ''}{collected.findings.broken}"
+            if collected.findings.broken
+            else ""
+        )
+        raise Refused(
+            f"{files} of checks could not be collected{first}", hint="Correct it; the terminal shows all of its error."
+        )
     refuse_problems(collected.findings.problems)
     for problem in problems_of(collected.checks):
         raise Refused(problem)

@@ -46,7 +46,7 @@ from verification.declarative.exemptions import Kind
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 ENDPOINTS = "endpoints"
 SHOWN_BROKEN = 5
-COMMAND_LINE = "Its error stands below; `python scripts/deploy.py checks` lists the ids of all checks."
+COMMAND_LINE = "pytest prints its error; `python scripts/deploy.py checks` lists the ids of all checks."
 CRASHED = "???"
 """``when`` of xdist's report about the check that a lost worker was running."""
 

@@ -76,6 +76,22 @@ def test_options_that_make_pytest_stricter_or_repeat_its_settings_leave_nothing_
     assert selections(config, project.path / "suites") == ["-o strict_xfail", "-o python_files"]
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (
+            "-ojunit_logging=all",
+            "-o junit_logging changes a setting of pytest.ini, but a deployment must run with those",
+        ),
+        ("-khealth", "-k leaves checks out, but a deployment must run all checks"),
+    ],
+)
+def test_reason_says_what_an_option_does(project: Project, option: str, words: str) -> None:
+    run = project.run(option)
+    assert refused(run)
+    assert words in run.report["reason"]
+
+
 @pytest.mark.soak
 def test_strict_markers_on_the_command_line_is_accepted(project: Project) -> None:
     assert project.run("--strict-markers").result == PROMOTED

@@ -145,6 +145,32 @@ def test_files_that_cannot_be_collected(project: Project, source: str, workers: 
     assert refused(project.run(workers))
 
 
+ENDS = "import sys\ntry:\n    import no_such_module\nexcept ImportError:\n    sys.exit(0)\ndef test_it(client): assert client"
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        (BROKEN_IMPORT, "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def test_it(:", "SyntaxError: invalid syntax"),
+        (ENDS, "SystemExit: 0 (a file of checks must not end the process)"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak), "--plan"])
+def test_reason_names_the_file_and_its_error(project: Project, source: str, cause: str, workers: str) -> None:
+    """The page of the report shows it as well; the terminal's output may be gone."""
+    project.add("endpoints", source)
+    run = project.run(workers)
+    words = f"1 file of checks could not be collected; suites/endpoints/test_endpoints_more.py: {cause}"
+    if workers == "--plan":
+        assert run.code == 4
+        assert words in run.output
+    else:
+        assert refused(run)
+        assert words in run.report["reason"]
+        assert cause.partition(":")[0] in (run.folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize("source", ["@pytest.mark.nonsense\ndef test_it(): pass", "def test_it(: pass"])
 def test_files_that_are_broken(project: Project, source: str) -> None:
     project.add("endpoints", f"import pytest\n{source}")
