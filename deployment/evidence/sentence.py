@@ -220,12 +220,14 @@ def advisories(gates: Sequence[Mapping[str, Any]]) -> list[str]:
 
     ``gates`` are a report's gates; ``reason`` is added if they have it.
     """
-    return [
-        f"gate {gate['name']} is not required and did not pass ({gate['failed']} of {gate['checks']} checks)"
-        + (f": {gate['reason']}" if gate.get("reason") else "")
-        for gate in gates
-        if not gate["required"] and gate["outcome"] in ("failed", "error")
-    ]
+    found = []
+    for gate in gates:
+        too_small = gate["outcome"] == "not_run" and gate.get("ran", 0) > 0  # fewer checks than min_checks
+        if not gate["required"] and (gate["outcome"] in ("failed", "error") or too_small):
+            count = "" if too_small else f" ({gate['failed']} of {gate['checks']} checks)"
+            reason = f": {gate['reason']}" if gate.get("reason") else ""
+            found.append(f"gate {gate['name']} is not required and did not pass{count}{reason}")
+    return found
 
 
 def exemptions(report: Mapping[str, Any]) -> list[str]:

@@ -108,3 +108,10 @@ def test_advisory_gate_that_did_not_pass_is_named_whatever_its_outcome(outcome: 
     bad = {"name": "zebra", "required": False, "outcome": outcome, "checks": 3, "failed": 1, "reason": "test_a: lost"}
     words = "gate zebra is not required and did not pass (1 of 3 checks): test_a: lost"
     assert advisories([bad, bad | {"name": "auth", "required": True}]) == [words]
+
+
+def test_advisory_gate_with_too_few_checks_is_named() -> None:
+    small = {"name": "zebra", "required": False, "outcome": "not_run", "checks": 1, "failed": 0}
+    small["reason"] = "1 checks were collected, 3 are required"
+    words = "gate zebra is not required and did not pass: 1 checks were collected, 3 are required"
+    assert advisories([small | {"ran": 1}, small | {"ran": 0}, small]) == [words]
