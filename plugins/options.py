@@ -41,7 +41,7 @@ OWN_PLUGINS = (
     "deployment-phases",
     "deployment-plan",
     "deployment-run",
-    "deployment-start-up",
+    "deployment-warnings",
     "deployment-worker",
 )
 """The other plugins of the framework: its modules, and the objects that a run registers. ``-p no:NAME`` must disable none."""

@@ -26,7 +26,7 @@ from plugins.integrity.outcomes import Seal
 from plugins.integrity.resource_warnings import (
     Coroutines,
     LostFailures,
-    StartUpWarnings,
+    WarningsOfPlugins,
     allow_recording,
     warn_only,
 )
@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
+            run_options.register(config, WarningsOfPlugins(config), "deployment-warnings")
             _judge_warnings(config, suites)
             _guard(config)
             config.stash[seal_key] = Seal(bytes.fromhex(config.workerinput["deployment_seal"]))
@@ -87,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     redactor.learn(*run_options.secrets_of_headers(options.headers))  # before the journal records the command line
     if options.mode is Mode.ORDINARY:
         return
-    run_options.register(config, StartUpWarnings(config), "deployment-start-up")
+    run_options.register(config, WarningsOfPlugins(config), "deployment-warnings")
     if options.mode is Mode.PLAN:
         from plugins.modes.plan import PlanMode
 
@@ -350,12 +351,15 @@ class Hooks:
                 f"--junitxml={self._junit_copy} was not written ({problem}); read {junit.JUNIT_FILE} of the report"
             )
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, None, None]:
         """Restore the signal handlers last, so that a late signal changes nothing, and undo another plugin's exit code."""
-        self._run.signals.restore()
-        if self._session is not None and self._run.finalized:
-            self._session.exitstatus = self._run.exit_code()
+        try:
+            return (yield)
+        finally:
+            self._run.signals.restore()
+            if self._session is not None and self._run.finalized:
+                self._session.exitstatus = self._run.exit_code()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

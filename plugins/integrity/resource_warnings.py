@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from plugins.integrity.hook_guard import blamed
+
 ALWAYS_ERRORS = (pytest.PytestUnhandledThreadExceptionWarning,)
 """Warnings without which a failure is lost; ``-W ignore`` does not apply to them."""
 REPORTED_ONLY = (ResourceWarning, pytest.PytestUnraisableExceptionWarning)
@@ -33,8 +35,11 @@ RECORDING = "record_(property|xml_attribute) is "
 """How pytest's warnings about these two fixtures begin; the framework's own junit.xml has what they record, or omits it."""
 
 
-class StartUpWarnings:
-    """A plugin that keeps warnings of other plugins from ending pytest while it starts: pytest.ini turns them into errors."""
+class WarningsOfPlugins:
+    """A plugin that keeps warnings of other plugins from ending pytest: pytest.ini turns them into errors, for checks.
+
+    While pytest starts or ends, and while it passes on a report, no check runs.
+    """
 
     LINE = "default"
 
@@ -45,14 +50,54 @@ class StartUpWarnings:
         self._filters.__enter__()
         warnings.simplefilter("default")
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
-        """Apply pytest.ini again: every plugin is configured, and checks follow."""
-        self._filters.__exit__(None, None, None)
-        lines = list(reversed(self._known.pythonwarnings))
-        lines.remove(self.LINE)
-        self._known.pythonwarnings = lines[::-1]
-        _warn_between_checks()
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None, None, None]:
+        """Apply pytest.ini again after it: every plugin has started, and checks follow."""
+        try:
+            return (yield)
+        finally:
+            self._filters.__exit__(None, None, None)
+            lines = list(reversed(self._known.pythonwarnings))
+            lines.remove(self.LINE)
+            self._known.pythonwarnings = lines[::-1]
+            _warn_between_checks()
+
+    # pytest applies its filters around these hooks, in wrappers outside of these, which are the innermost ones.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_logreport(self) -> Generator[None, None, None]:
+        """Only show the warnings of plugins that receive a report."""
+        with _shown_only():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        """Only show the warnings of plugins that end."""
+        with _shown_only():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self) -> Generator[None, None, None]:
+        """Only show the warnings of plugins that write a summary."""
+        with _shown_only():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> Generator[None, None, None]:
+        """Only show an error of another plugin: the run has ended, and pytest would exit with 1, which means rejected."""
+        try:
+            with _shown_only():
+                return (yield)
+        except Exception as error:
+            problem = blamed(config, error)
+            what = problem.what if problem is not None else f"a plugin failed with {type(error).__name__}"
+            print(f"{what} after the run had ended; the result stands", file=sys.stderr)
+
+
+@contextmanager
+def _shown_only() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
 
 
 def warn_only(config: pytest.Config) -> None:

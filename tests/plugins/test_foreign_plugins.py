@@ -5,13 +5,14 @@ Failure mode 2 again, by ways that hide whose code a hook is, or that register i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Project
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, ROOT, Project
 from tests.plugins.test_evasions import BAD, conftest, hook, refused
 from tests.soak import sample
 
@@ -415,6 +416,47 @@ def test_installed_plugin_that_fails_while_it_collects(project: Project, monkeyp
         assert run.code == 4, run.output
         assert "-p no:frozen" in run.output
         assert run.calls == []
+
+
+BESIDE_CHECKS = (
+    "sessionstart",
+    "report_header",
+    "runtest_logreport",
+    "sessionfinish",
+    "terminal_summary",
+    "unconfigure",
+)
+
+
+@pytest.mark.parametrize(
+    "case",
+    sample(
+        [f"pytest_{hook} {workers}" for workers in ("-n0", "-n2") for hook in BESIDE_CHECKS],
+        "pytest_sessionstart -n0",
+        "pytest_sessionfinish -n0",
+        "pytest_sessionfinish -n2",
+    ),
+)
+def test_installed_plugin_that_warns_beside_the_checks_changes_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    hook, workers = case.split()
+    source = f"import warnings\ndef {hook}(): warnings.warn('old', DeprecationWarning)\n"
+    option = distribution(project, monkeypatch, "pytest-old", source, "old")
+    assert project.run(option, "--plan").code == 0
+    monkeypatch.setenv("PYTHONPATH", f"{project.path / 'installed'}{os.pathsep}{ROOT}")  # for the workers
+    run = project.run(option, workers) if workers == "-n0" else project.run_outside(option, workers)
+    assert run.result == PROMOTED, run.output
+
+
+@pytest.mark.parametrize("hook", mostly_soak("pytest_unconfigure()", "pytest_unconfigure(config)"))
+def test_installed_plugin_that_fails_after_the_end_does_not_change_the_exit_code(
+    project: Project, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    option = distribution(project, monkeypatch, "pytest-old", f"def {hook}: raise ValueError('late')\n", "old")
+    run = project.run(option)
+    assert run.result == PROMOTED, run.output
+    assert "plugin old (pytest-old 1.0) failed with ValueError: late after the run had ended" in run.output
 
 
 @SOAK
