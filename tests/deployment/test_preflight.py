@@ -362,3 +362,18 @@ def test_unreadable_plan_refuses(estate: Estate, tmp_path: Path) -> None:
     item = estate.items(tmp_path / "nowhere.json")["plan"]
     assert item.outcome is Outcome.REFUSED
     assert "terraform show -json" in item.expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"format_version": "1.0", "values": {}}', '{"complete": true}'.encode("utf-16")],
+    ids=["a state", "UTF-16"],
+)
+def test_plan_that_proves_nothing_refuses(estate: Estate, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "plan.json"
+    path.write_bytes(content)
+    item = estate.items(path)["plan"]
+    assert item.outcome is Outcome.REFUSED
+    assert "terraform show -json" in item.expected
+    with pytest.raises(Refused, match=r"preflight: plan: .*plan\.json"):
+        judge([item])

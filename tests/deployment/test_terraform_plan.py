@@ -69,9 +69,12 @@ def test_failed_or_old_plan_has_an_objection() -> None:
 def test_many_changes_are_counted() -> None:
     lines = found(*[(f"aws_subnet.s{number}", ["create"]) for number in range(12)])
     assert lines[-1] == "and 4 more changes"
+    assert len(lines) == 9
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": "9.0"}', '{"resource_changes": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", "null", "12", '{"format_version": "9.0"}', '{"resource_changes": {}}']
+)
 def test_invalid_plan_is_refused_with_the_command_to_run(tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
@@ -91,6 +94,37 @@ def test_plan_of_opentofu_is_refused_with_a_remedy_that_helps(tmp_path: Path, al
     assert "Terraform 1.8 or newer" in (caught.value.hint or "")
     path.write_text(json.dumps({**left, "applyable": True}))
     with pytest.raises(Refused, match=r"'(complete|timestamp|errored)' is a required property"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "more", [{"values": {"root_module": {"resources": []}}}, {"values": {}}, {"values": {}, "resource_changes": []}]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_state_is_named_as_what_it_is(more: dict[str, Any], encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"format_version": "1.0", "terraform_version": "1.9.0", **more}), encoding=encoding)
+    with pytest.raises(Refused, match="is a Terraform state, not a plan"):
+        load(path)
+
+
+@pytest.mark.parametrize("missing", ["format_version", "timestamp", "errored"])
+def test_plan_without_a_needed_part_is_refused_and_the_part_is_named(missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    change = ('module.app_runner["green"].aws_apprunner_service.main', ["update"])
+    path.write_text(json.dumps({name: value for name, value in plan(change).items() if name != missing}))
+    with pytest.raises(Refused, match=f"'{missing}' is a required property"):
+        load(path)
+
+
+def test_modules_that_are_nested_too_deep_are_refused(tmp_path: Path) -> None:
+    """Deeper than the schema can be checked, and not too deep for JSON."""
+    path = tmp_path / "plan.json"
+    modules: dict[str, Any] = {}
+    for _ in range(200):
+        modules = {"child_modules": [modules]}
+    path.write_text(json.dumps(plan(planned_values={"root_module": modules})))
+    with pytest.raises(Refused, match="nested too deep"):
         load(path)
 
 
@@ -184,6 +218,22 @@ def test_plan_case(case: dict[str, Any], tmp_path: Path) -> None:
         ({"errored": None}, "refused"),
         ({"timestamp": 1764158400}, "refused"),
         ({"deferred_changes": [{}]}, "refused"),
+        ({"deferred_changes": [{"resource_change": {"address": "a.b"}}]}, "objects"),
+        ({"complete": False, "resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"]}}]}, "objects"),
+        ({"action_invocations": [{"address": "action.aws_lambda_invoke.a"}]}, "objects"),
+        ({"action_invocations": [{}]}, "refused"),
+        ({"deferred_action_invocations": {}}, "refused"),
+        ({"timestamp": ""}, "refused"),
+        ({"timestamp": "2026-11-25"}, "refused"),
+        ({"timestamp": "2026-11-25 11:50:00"}, "refused"),
+        ({"timestamp": "2026-11-25T11:50:00 UTC"}, "refused"),
+        ({"resource_changes": [{"address": "a.b", "change": {}}]}, "refused"),
+        ({"resource_changes": [{"address": "", "change": {"actions": ["no-op"]}}]}, "refused"),
+        (
+            {"resource_changes": [{"address": "a.b", "previous_address": 3, "change": {"actions": ["no-op"]}}]},
+            "refused",
+        ),
+        ({"variables": [], "resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"]}}]}, "refused"),
         ({"changes_of_tomorrow": [{"address": "a.b"}]}, "refused"),
         ({"format_version": "2.0"}, "refused"),
     ],
