@@ -7,14 +7,16 @@ touched; else its release is rejected. ``python -m pytest tests/plugins/test_eva
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from textwrap import dedent, indent
 
 import pytest
 
+from plugins.integrity.assertions import recorded_environment
 from plugins.integrity.process_guard import refuse_debugger_without_terminal
 from plugins.options import selections
-from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Outcome, Project
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, ROOT, Outcome, Project
 from tests.soak import sample
 
 BAD = "def test_bad(client): assert client.get('/health').status_code == 500\n"
@@ -171,6 +173,43 @@ def test_plan_refuses_disabled_assertions_too(project: Project) -> None:
     run = project.run("--plan", "--assert=plain")
     assert run.code == 4, run.output
     assert "a failing check would pass" in run.output
+
+
+@pytest.mark.parametrize("option", ["-O", "-OO"])
+def test_interpreter_without_assertions_has_a_problem(option: str) -> None:
+    asks = (
+        "from types import SimpleNamespace\nfrom plugins.integrity.assertions import assertion_problem\n"
+        "print(assertion_problem(SimpleNamespace(getoption=lambda name: 'rewrite')))"
+    )
+    command = [sys.executable, option, "-c", asks]
+    assert "without assertions" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_worker_without_assertions_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conftest can set the variable after this process has begun; its workers read it."""
+    monkeypatch.delenv("PYTHONOPTIMIZE", raising=False)
+    project.plugin("if 'PYTEST_XDIST_WORKER' not in os.environ: pytest.MonkeyPatch().setenv('PYTHONOPTIMIZE', '1')\n")
+    run = project.run_outside("-n1")
+    assert refused(run)
+    assert "(PYTHONOPTIMIZE or -O) on a worker, so a failing check would pass" in run.report["reason"]
+
+
+def test_variables_that_change_how_checks_run_are_recorded() -> None:
+    variables = {"PYTEST_ADDOPTS": "-W ignore", "PYTEST_PLUGINS": "a,b", "PYTHONPATH": "x", "PYTHONOPTIMIZE": "1"}
+    others = {"PATH": "/bin", "IPYTHONDIR": "y", "PYTEST_CURRENT_TEST": "z"}
+    assert recorded_environment({**others, **variables}) == variables
+
+
+@pytest.mark.parametrize("name", sample(["PYTHONHASHSEED", "PYTEST_PLUGINS"], "PYTHONHASHSEED"))
+def test_variables_of_a_worker_are_in_the_journal(project: Project, name: str) -> None:
+    """The run is refused, so that the test is fast; workers have collected by then."""
+    project.add("endpoints", ASKS + ASKS)
+    project.plugin(f"if 'PYTEST_XDIST_WORKER' in os.environ: os.environ['{name}'] = 'of_a_worker'\n")
+    run = project.run("-n1")
+    assert refused(run)
+    recorded = {line["kind"]: line["variables"] for line in run.journal if "variables" in line}
+    assert recorded["workers"][name] == "of_a_worker"
+    assert recorded["opened"].get(name) != "of_a_worker"
 
 
 COLLECTION = {
