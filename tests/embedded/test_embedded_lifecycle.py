@@ -260,3 +260,55 @@ def test_the_cluster_is_created_under_each_umask(umask: int, copied: bool, monke
     finally:
         os.umask(before)
         shutil.rmtree(base)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077], ids=["022", "027", "077"])
+def test_copied_binaries_can_be_read_by_the_servers_user(
+    umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their originals were installed under a strict umask, so that only their owner can read them."""
+    wheel = tmp_path / "site" / "wheel"
+    for path, mode in ((wheel / "pginstall" / "bin" / "initdb", 0o700), (tmp_path / "site" / "libs" / "libpq", 0o600)):
+        path.parent.mkdir(parents=True)
+        path.touch(mode)
+        path.parent.chmod(0o700)
+    monkeypatch.setattr(postgres, "server_user", lambda: User(65534, 65534))
+    monkeypatch.setattr(postgres, "_WHEEL", wheel)
+    monkeypatch.setattr(postgres, "_LIBRARIES", tmp_path / "site" / "libs")
+    monkeypatch.setattr(postgres, "_traversable", lambda _: False)
+    home, before = tmp_path / "home", os.umask(umask)
+    try:
+        postgres._copy_binaries(home)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (home, *home.rglob("*"))}
+    folders = dict.fromkeys(("wheel", "pginstall", "bin", "libs"), 0o755)
+    assert modes == {"home": 0o711, **folders, "initdb": 0o755, "libpq": 0o644}
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        (
+            'initdb: error: could not open file "password" for reading: Permission denied',
+            'initdb ended with 1: initdb: error: could not open file "password" for reading: Permission denied',
+        ),
+        (
+            "creating it\ninitdb: error: no space left\ninitdb: removing contents",
+            "initdb ended with 1: initdb: error: no space left",
+        ),
+        ("killed", "initdb ended with 1"),
+    ],
+    ids=["password", "disk", "unknown"],
+)
+def test_reason_has_the_error_of_initdb(
+    printed: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "initdb").write_text(f"#!/bin/sh\ncat << END\n{printed}\nEND\nexit 1\n")
+    (tmp_path / "initdb").chmod(0o755)
+    monkeypatch.setattr(postgres, "_binaries", lambda _: tmp_path)
+    layout = Layout(tmp_path / "state")
+    layout.make()
+    with pytest.raises(StartFailed) as failed:
+        postgres._initdb(layout, tmp_path, tmp_path / "cluster", tmp_path / "password", None)
+    assert failed.value.reason == reason
