@@ -407,9 +407,19 @@ def test_installed_plugin_is_refused_by_its_name(
 
 
 @SOAK
-def test_installed_plugin_that_fails_while_it_collects(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own warning is an error by pytest.ini; that is not the release's fault."""
-    source = "import warnings\ndef pytest_collection_modifyitems(items): warnings.warn('old', DeprecationWarning)\n"
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import warnings\ndef pytest_collection_modifyitems(items): warnings.warn('old', DeprecationWarning)\n",
+        "def pytest_itemcollected(item): raise RuntimeError('broken')\n",
+        "def pytest_collection(session): session.no_such_attribute\n",
+    ],
+    ids=["warns", "raises", "does not fit this pytest"],
+)
+def test_installed_plugin_that_fails_while_it_collects(
+    project: Project, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """A plugin's own warning is an error by pytest.ini; that is not the release's fault."""
     option = distribution(project, monkeypatch, "pytest-frozen", source, "frozen")
     for options in (("--plan",), ()):
         run = project.run(option, *options)
@@ -498,6 +508,7 @@ REFUSALS: dict[str, Callable[[Project], object]] = {
     "one name twice": lambda project: project.add("endpoints", ASKS + ASKS),
     "a deleted check": lambda project: project.add("endpoints", ASKS + "del test_asks\n"),
     "a gate without checks": lambda project: (project.path / "suites/load/test_load.py").unlink(),
+    "a gate with too few checks": lambda project: project.settings("[gates.endpoints]\nmin_checks = 2\n"),
 }
 
 
@@ -507,8 +518,16 @@ def test_plan_and_verification_refuse_what_a_deployment_refuses(project: Project
     plan = project.run("--plan")
     assert (plan.code, plan.calls) == (4, []), plan.output
     assert refused(project.run())
-    if kind != "a gate without checks":  # a verification runs what there is, and fails that gate
+    if not kind.startswith("a gate with"):  # a verification runs what there is
         assert project.run(target=None).code == 4
+
+
+@SOAK
+def test_plan_and_run_end_alike_if_a_conftest_fails(project: Project) -> None:
+    project.plugin("def pytest_collection_modifyitems(items): raise RuntimeError('broken')\n")
+    for options in (("--plan",), ()):
+        run = project.run(*options)
+        assert (run.code, run.calls) == (3, []), run.output
 
 
 @SOAK
