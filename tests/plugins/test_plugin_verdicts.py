@@ -166,8 +166,9 @@ def test_stopping_at_a_failure_after_the_switch_is_a_rollback(project: Project) 
     assert run.result == ROLLED_BACK, run.output
 
 
+@pytest.mark.parametrize("target", [pytest.param("green", marks=pytest.mark.soak), None], ids=["deploy", "verify"])
 @pytest.mark.parametrize("first", sample(["failed", "rerun"], "rerun"))
-def test_passing_retry_is_not_a_pass(project: Project, first: str) -> None:
+def test_passing_retry_is_not_a_pass(project: Project, first: str, target: str | None) -> None:
     project.add(
         "endpoints",
         f"""
@@ -184,8 +185,9 @@ def test_passing_retry_is_not_a_pass(project: Project, first: str) -> None:
         def pytest_report_teststatus(report):
             return ("rerun", "R", "RERUN") if report.outcome == "rerun" else None
     """)
-    run = project.run()
-    assert run.result == REJECTED, run.output
+    run = project.run(target=target)
+    assert (run.code, run.report["verdict"]) == (1, "rejected" if target else "failed"), run.output
+    assert run.steps["promote"] == 0
     assert run.gate("endpoints")["failed"] == 1
 
 
