@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +130,62 @@ def test_status_says_that_the_live_domain_fails(done: Deployment) -> None:
     assert status(done)["live_domain"] == {"ok": False, "colour": "green", "version": None, "problem": "status 500"}
 
 
+@pytest.mark.parametrize("problem", ["status 500", "status 503", "connection refused"])
+def test_text_of_status_says_that_the_live_domain_fails(done: Deployment, problem: str) -> None:
+    """The issue's input, and two other failures. The colour runs, so that only this line shows the harm."""
+    done.cloud.sides[GREEN].error = problem
+    shown = console.status(status(done), [])
+    assert f"\nanswers      FAILING now: {problem}\n" in shown
+    assert "ok now" not in shown
+
+
+def test_live_domain_without_any_answer_is_not_ok(done: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(done.front, "ask", lambda *_: [])
+    found = status(done)
+    assert found["live_domain"] == {"ok": False, "colour": None, "version": None, "problem": "no answer"}
+    assert "\nanswers      FAILING now: no answer\n" in console.status(found, [])
+    assert not found["rollback"]["possible"]
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_text_of_status_says_since_when_and_by_whom_the_release_is_live(done: Deployment, undone: bool) -> None:
+    how, colour = "promotion one", "blue, telehealth-api:1.0.0, and undo one"
+    if undone:
+        done.undo()
+        how = "rollback undo"
+    found = status(done)
+    shown = console.status(found, [])
+    assert f"\nlive since   {found['live_since']['at']}, {how} by {ACTOR}\n" in shown
+    assert (f"\nrollback     would send traffic to {colour}\n" in shown) is not undone
+
+
+def test_release_is_live_since_the_automatic_rollback_to_it(one: Deployment) -> None:
+    assert one.run(lambda: "harm") is Phase.ROLLED_BACK
+    since = status(one)["live_since"]
+    assert (since["how"], since["deployment_id"], since["by"]) == ("rollback", "one", ACTOR)
+
+
+@pytest.mark.parametrize("problem", ["status 500", "connection refused"])
+def test_status_promises_no_rollback_to_a_colour_that_fails(done: Deployment, problem: str) -> None:
+    done.cloud.sides[BLUE].error = problem
+    found = status(done)["rollback"]
+    assert (found["possible"], found["reason"]) == (False, f"blue cannot take the traffic back: {problem}")
+
+
+def test_status_promises_no_rollback_to_a_colour_that_runs_another_release(done: Deployment) -> None:
+    done.cloud.sides[BLUE].image = WORSE
+    found = status(done)["rollback"]
+    assert (found["possible"], found["reason"]) == (False, f"blue is RUNNING on {WORSE.digest}")
+
+
+def test_status_names_the_option_that_an_irreversible_release_needs(tmp_path: Path) -> None:
+    made = Deployment(tmp_path / "reports", image=replace(NEW, irreversible=True))
+    assert made.run() is Phase.SUCCEEDED
+    found = status(made)["rollback"]
+    assert not found["possible"]
+    assert "irreversible: --allow-irreversible REASON is needed" in found["reason"]
+
+
 def test_status_says_why_nothing_can_be_rolled_back(done: Deployment) -> None:
     done.cloud.sides[BLUE].running = False
     found = status(done)["rollback"]
@@ -156,6 +213,13 @@ def test_status_claims_nothing_about_a_release_that_another_writer_made_live(don
     found = status(done)
     assert found["live_since"] is None
     assert "is not live any more" in found["rollback"]["reason"]
+
+
+def test_status_claims_nothing_about_a_release_that_another_tool_put_on_the_live_colour(done: Deployment) -> None:
+    done.cloud.sides[GREEN].image = WORSE
+    found = status(done)
+    assert (found["live_domain"]["version"], found["live_since"]) == ("1.2.0", None)
+    assert "\nlive since   unknown: " in console.status(found, [])
 
 
 def test_status_during_a_deployment_waits_for_no_lock(one: Deployment) -> None:
