@@ -15,7 +15,7 @@ from deployment.flow.lease import this_process
 from deployment.flow.machine import Machine
 from deployment.model import Caller, Colour, Reason
 from deployment.phases import Phase
-from deployment.plan import LIVE_SINCE, Plan
+from deployment.plan import LIVE_SINCE, LOST_WAY_BACK, Plan
 from deployment.recovery.status import describe
 from deployment.recovery.undo import Asker, last_promotion, lost_way_back, undoable
 from scripts.commands import console
@@ -99,6 +99,7 @@ def test_new_promotion_has_a_way_back_of_its_own(done: Deployment) -> None:
     machine.complete()
     machine.let_go()
     assert lost_way_back(done.ports) is None
+    assert LOST_WAY_BACK not in done.lease.kept
     assert last_promotion(done.ports).deployment_id == "three"
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from deployment.errors import Refused
+from deployment.access import Access, Duty
+from deployment.errors import LeaseHeld, NotPermitted, Refused
+from deployment.evidence.journal import Journal
+from deployment.flow.lease import this_process
 from deployment.model import Caller
+from deployment.recovery.retire import retire_previous
+from deployment.recovery.undo import last_promotion
 from deployment.settings import Settings
 from infrastructure.compose import Environment
+from scripts import deploy
 from scripts.commands import rollback
 from tests.checkout import CHECKOUT
-from tests.deployment.fakes import NEW, OLD, FakeRegistry
-from tests.deployment.harness import LIMITS, Deployment
+from tests.deployment.fakes import BLUE, NEW, OLD, FakeRegistry
+from tests.deployment.harness import ACTOR, LIMITS, Deployment
 from tests.deployment.test_way_back import attempt
 from verification.journeys.accounts import SmokeUser
 
@@ -42,7 +51,96 @@ def test_previous_release_is_deployed_again_by_its_tag(done: Deployment) -> None
     assert rollback.release_to_redeploy(SETTINGS, world, None) == (OLD.tag, "blue")
     with pytest.raises(Refused) as caught:
         rollback.rollback(SETTINGS, world, done.reports)
-    assert f"deploy --image-tag {OLD.tag} --target blue --environment test" in (caught.value.hint or "")
+    hint = caught.value.hint or ""
+    assert f"`python scripts/deploy.py deploy --image-tag {OLD.tag} --target blue --environment test`" in hint
+    assert "`python scripts/deploy.py rollback --redeploy --environment test`" in hint
+
+
+def test_release_that_retire_has_stopped_is_deployed_again(done: Deployment) -> None:
+    journal = Journal(done.reports / "retire" / "audit.jsonl", ACTOR, done.cloud.clock)
+    retire_previous(last_promotion(done.ports), "retire-1", done.operation(), journal, done.events.append)
+    world = environment(done, FakeRegistry(OLD, NEW))
+    with pytest.raises(Refused, match=r"the previous release 1\.0\.0 on blue was stopped by run retire-1"):
+        rollback.rollback(SETTINGS, world, done.reports)
+    assert rollback.release_to_redeploy(SETTINGS, world, None) == (OLD.tag, "blue")
+
+
+def test_release_that_is_live_again_is_not_deployed_again(done: Deployment) -> None:
+    """Another writer has moved traffic to blue since."""
+    attempt(done, "two")
+    done.cloud.move(BLUE, 9)
+    world = environment(done, FakeRegistry(OLD, NEW))
+    for refused in (
+        lambda: rollback.release_to_redeploy(SETTINGS, world, None),
+        lambda: rollback.rollback(SETTINGS, world, done.reports),
+    ):
+        with pytest.raises(Refused, match=r"no promotion can be undone; blue is live$"):
+            refused()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "waits"), [([], "0"), (["--wait-for-lock", "90"], "90"), (["--wait-for-lock", "0.5"], "0.5")]
+)
+def test_command_deploys_the_previous_release_with_every_gate(
+    done: Deployment, monkeypatch: pytest.MonkeyPatch, arguments: list[str], waits: str
+) -> None:
+    """It deploys by tag to the previous colour, and ends with the deployment's exit code."""
+    attempt(done, "two")
+    started: list[tuple[Sequence[str], Sequence[str]]] = []
+
+    def deployed(command: Sequence[str], options: Sequence[str]) -> int:
+        started.append((command, options))
+        return 10
+
+    monkeypatch.setattr(deploy, "_settings", lambda *_: SETTINGS)
+    monkeypatch.setattr(deploy, "_connect", lambda *_: environment(done, FakeRegistry(OLD, NEW)))
+    monkeypatch.setattr(deploy, "_deploy", deployed)
+    given = ["rollback", "--redeploy", "--reports", str(done.reports), *arguments]
+    assert CliRunner().invoke(deploy.cli, given).exit_code == 10
+    command = [sys.executable, "-m", "pytest", "--target=blue", f"--image-tag={OLD.tag}", "--environment=test"]
+    assert started == [(command, [f"--reports={done.reports}", f"--wait-for-lock={waits}"])]
+
+
+def test_irreversible_release_needs_its_reason_here_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Deployment(tmp_path, image=replace(NEW, irreversible=True))
+    one.run()
+    attempt(one, "two")
+    targets: list[str] = []
+
+    def deployed(command: Sequence[str], _: Sequence[str]) -> int:
+        targets.append(command[3])
+        return 0
+
+    monkeypatch.setattr(deploy, "_settings", lambda *_: SETTINGS)
+    monkeypatch.setattr(deploy, "_connect", lambda *_: environment(one, FakeRegistry(OLD, NEW)))
+    monkeypatch.setattr(deploy, "_deploy", deployed)
+    given = ["rollback", "--redeploy", "--reports", str(one.reports)]
+    refused = CliRunner().invoke(deploy.cli, given).exception
+    assert isinstance(refused, Refused)
+    assert "irreversible" in refused.message
+    assert "--allow-irreversible REASON" in (refused.hint or "")
+    assert targets == []
+    assert CliRunner().invoke(deploy.cli, [*given, "--allow-irreversible", "1.0.0 reads it"]).exit_code == 0
+    assert targets == ["--target=blue"]
+
+
+@pytest.mark.parametrize("doing", ["deploy 1.2.0", "rollback"])
+def test_nothing_is_deployed_again_while_a_living_process_holds_the_lock(done: Deployment, doing: str) -> None:
+    attempt(done, "two")
+    done.ports.lease.acquire(this_process("three", ACTOR, done.ports.clock, LIMITS, doing))
+    with pytest.raises(LeaseHeld, match="deployment three of"):
+        rollback.release_to_redeploy(SETTINGS, environment(done, FakeRegistry(OLD, NEW)), None)
+
+
+@pytest.mark.parametrize("listed", [(), ("arn:aws:iam::123456789012:user/other",)])
+def test_caller_who_may_not_roll_back_deploys_nothing_again(done: Deployment, listed: tuple[str, ...]) -> None:
+    attempt(done, "two")
+    world = environment(done, FakeRegistry(OLD, NEW))
+    settings = replace(SETTINGS, access=Access({Duty.ROLLBACK: listed}, {Duty.ROLLBACK: "access.rollback"}))
+    with pytest.raises(NotPermitted, match=r"may not rollback: it is not on the list access\.rollback"):
+        rollback.release_to_redeploy(settings, world, None)
+    allowed = replace(SETTINGS, access=Access({Duty.ROLLBACK: (*listed, world.caller.arn)}))
+    assert rollback.release_to_redeploy(allowed, world, None) == (OLD.tag, "blue")
 
 
 def test_redeploy_is_refused_while_a_rollback_is_possible(done: Deployment) -> None:
