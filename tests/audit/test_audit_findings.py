@@ -148,6 +148,24 @@ def test_added_lines_are_found(run: Run) -> None:
     assert found["copy"].startswith("line 8 was added")
 
 
+@pytest.mark.parametrize("deep", [b"[" * 3_000_000, b'{"kind":' * 500_000])
+@pytest.mark.parametrize("number", [1, 4, 7])
+def test_line_that_is_nested_too_deep_is_found(run: Run, number: int, deep: bytes) -> None:
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    lines[number - 1] = deep + b"\n"
+    run.journal.write_bytes(b"".join(lines))
+    found = run.bad()
+    assert found["chain"] == f"line {number} was changed: it is not a journal line any more"
+    assert found["copy"].startswith(f"line {number} differs from the one")
+
+
+@pytest.mark.parametrize("deep", [b"[" * 3_000_000, b'{"kind":' * 500_000])
+def test_added_line_that_is_nested_too_deep_is_found(run: Run, deep: bytes) -> None:
+    known = run.anchors()
+    run.journal.write_bytes(run.journal.read_bytes() + deep + b"\n")
+    assert run.bad(known)["copy"].startswith("line 8 was added")
+
+
 def test_unclosed_journal_is_found(run: Run) -> None:
     run.rewrite(run.lines[:-1])
     assert "the journal ends with 'gates' at line 6" in run.bad(NOTHING)["closed"]
@@ -224,7 +242,10 @@ def test_missing_later_field_is_found_if_the_journal_has_it(run: Run) -> None:
     assert run.bad(NOTHING)["report"] == "verification.json contradicts the journal: preflight"
 
 
-@pytest.mark.parametrize("content", ["[]", '["preflight"]', "7", '"preflight"', "null", "{", '{"gates": null}'])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", '["preflight"]', "7", '"preflight"', "null", "{", '{"gates": null}', "[" * 100_000, '{"a":' * 100_000],
+)
 def test_malformed_report_is_reported(run: Run, content: str) -> None:
     (run.folder / "verification.json").write_text(content)
     assert run.bad()["report"].startswith("verification.json ")
@@ -323,7 +344,9 @@ def test_malformed_envelope_is_reported(run: Run, content: bytes) -> None:
     assert "was changed: it is not a DSSE envelope" in run.bad(head_alone(run))["signature"]
 
 
-@pytest.mark.parametrize("payload", [b"", b"[]", b'{"subject": 1}', b'{"subject": [1]}'])
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b'{"subject": 1}', b'{"subject": [1]}', b"[" * 100_000, b'{"subject":' * 100_000]
+)
 def test_malformed_statement_is_reported(run: Run, payload: bytes) -> None:
     document = json.loads((run.folder / ENVELOPE_FILE).read_bytes())
     document["payload"] = base64.b64encode(payload).decode()

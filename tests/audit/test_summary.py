@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -162,6 +163,16 @@ def test_summary_of_a_statement_that_does_not_hold_is_not_checked(run: Run) -> N
 def test_malformed_summary_is_reported(run: Run, content: bytes) -> None:
     (run.folder / SUMMARY_FILE).write_bytes(content)
     assert run.bad() == {"summary": "summary.dsse.json was changed: it is not a DSSE envelope"}
+
+
+@pytest.mark.parametrize("payload", [b"", b"[" * 100_000, b'{"predicate":' * 100_000])
+def test_malformed_content_of_a_summary_is_reported(run: Run, payload: bytes) -> None:
+    document = json.loads((run.folder / SUMMARY_FILE).read_bytes())
+    document["payload"] = base64.b64encode(payload).decode()
+    (run.folder / SUMMARY_FILE).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    (found,) = run.bad().items()
+    assert found[0] == "summary"
+    assert found[1].startswith("summary.dsse.json was changed: ")
 
 
 @pytest.mark.parametrize(("file", "found"), [(ENVELOPE_FILE, "signature"), (SUMMARY_FILE, "summary")])

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deployment.errors import Refused, SettingsError
+from deployment.errors import CloudUnreachable, DeploymentError, NoKey, Refused, SettingsError
 from deployment.evidence.audit import Finding, Outcome
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.settings import load
 from infrastructure import compose
 from scripts.commands import audit
+from tests.audit.evidence import Estate, make_run
 from tests.checkout import SETTINGS_FILE
 from tests.deployment.fakes import FakeClock
 
@@ -50,6 +51,28 @@ def test_exit_code_separates_forged_from_unchecked(
     assert sentence in shown.out + shown.err
 
 
+@pytest.mark.parametrize(
+    "error", [Refused("no environment is up"), CloudUnreachable("no answer"), NoKey("the secret does not exist")]
+)
+def test_forgery_is_told_from_evidence_whose_key_is_missing(
+    error: DeploymentError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(compose, "connect", connect)
+    run = make_run(tmp_path, Estate())
+    assert audit.verify(load(SETTINGS_FILE), run.folder) == 6
+    shown = capsys.readouterr()
+    assert f"not checked  signature          the key could not be read: {error.message}" in shown.out
+    assert shown.err == "not all of the evidence could be checked; what was checked holds\n"
+    (run.folder / "report.html").write_text("<p>all is well")
+    assert audit.verify(load(SETTINGS_FILE), run.folder) == 1
+    shown = capsys.readouterr()
+    assert "BAD          report.html        was changed: it is not the signed content" in shown.out
+    assert shown.err == "THE EVIDENCE DOES NOT HOLD: do not rely on this report\n"
+
+
 def test_files_that_the_signature_does_not_cover_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,8 +84,12 @@ def test_files_that_the_signature_does_not_cover_are_named(
     assert "not covered by the signature: added/later.txt, prober.log" in capsys.readouterr().out
 
 
+DEEP = [b"[" * 3_000_000, b'{"a":' * 500_000]
+
+
 @pytest.mark.parametrize(
-    "content", [b"[" * 3_000_000, b'{"a":' * 500_000, b"\xff", b"", b"[]\n", b'{"environment": []}']
+    "content",
+    [*DEEP, *(line + b"\n" for line in DEEP), b"\xff", b"", b"[]\n", b'{"environment": []}'],
 )
 def test_any_first_line_is_read_without_a_traceback(content: bytes, tmp_path: Path) -> None:
     (tmp_path / JOURNAL_FILE).write_bytes(content)
