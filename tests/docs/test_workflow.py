@@ -145,6 +145,61 @@ def test_promotion_is_summarized_from_its_report(folder: Checkout) -> None:
     assert "| reason |" not in text
 
 
+def test_rejected_release_is_summarized_from_its_report(folder: Checkout) -> None:
+    """The image of the report counts, and not the tag that somebody typed."""
+    report = REPORT | {
+        "verdict": "rejected",
+        "reason": "health: status 500",
+        "image": "notes:2.0.0",
+        "digest": "sha256:9",
+    }
+    _, _, text = summarize(folder, report, CODE="1", IMAGE_TAG="2")
+    rows = dict(re.findall(r"(?m)^\| ([\w ]+) \| <code>(.*)</code> \|$", html.unescape(text)))
+    assert rows == {
+        "verdict": "rejected",
+        "reason": "health: status 500",
+        "release": "notes:2.0.0",
+        "digest": "sha256:9",
+        "colour": "green",
+        "environment": "embedded",
+        "deployment": report["deployment_id"],
+        "exit code": "1",
+    }
+
+
+@pytest.mark.parametrize("kept", [None, {}, {"requests": 7}])
+def test_rollback_of_which_no_request_was_counted_is_an_error_as_well(
+    folder: Checkout, kept: Mapping[str, int] | None
+) -> None:
+    _, output, text = summarize(folder, WENT_BACK | {"rollback": kept}, CODE="10")
+    assert "::error title=Rolled back::" in output
+    assert "of the prober" not in output + text
+
+
+def test_summary_reads_no_report_of_another_run(folder: Checkout) -> None:
+    """Only the folder that the receipt names counts, and the report in it must be of that run."""
+    summarize(folder, PROMOTED, CODE="0")
+    found = folder.folder / str(PROMOTED["deployment_id"])
+    found.rename(folder.folder / "20261129-130000-green-fed321")
+    (folder.folder / "receipt").write_text(f"{folder.folder / '20261129-130000-green-fed321'}\n", encoding="utf-8")
+    ended, output, _ = summarize(folder, CODE="0")
+    assert (ended, "::error title=Not proven::" in output) == (1, True)
+
+
+def test_summary_is_always_written_with_the_codes_and_the_receipt_of_this_run() -> None:
+    """The deployment leaves the receipt where the summary reads it, and a cancelled or killed deployment is recovered."""
+    deploy, settle, told = (STEPS[name] for name in ("Deploy", "Recover an interrupted run", "Summarize the result"))
+    ended = " && ".join(f"steps.{deploy['id']}.outcome != '{outcome}'" for outcome in ("success", "skipped"))
+    assert (settle["if"], told["if"]) == (f"always() && {ended}", "always()")
+    assert told["env"] == {
+        "CODE": f"${{{{ steps.{deploy['id']}.outputs.code }}}}",
+        "SETTLED": f"${{{{ steps.{settle['id']}.outputs.code }}}}",
+        "DEPLOYMENT_RECEIPT": deploy["env"]["DEPLOYMENT_RECEIPT"],
+    }
+    assert list(STEPS).index("Deploy") < list(STEPS).index("Recover an interrupted run")
+    assert list(STEPS).index("Recover an interrupted run") < list(STEPS).index("Summarize the result")
+
+
 def test_rollback_is_an_error_and_says_how_many_requests_failed(folder: Checkout) -> None:
     """The reason stays one line of text: it holds words of the release."""
     ended, output, text = summarize(folder, WENT_BACK, CODE="10")
