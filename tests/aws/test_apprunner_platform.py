@@ -222,7 +222,7 @@ def test_earlier_success_does_not_make_a_paused_service_ready(aws: AppRunner, pl
     rollout = platform.provision(Colour.GREEN, image())
     resumed = aws.operations[green["ServiceArn"]].pop(0)
     green["Status"] = "RUNNING"
-    assert "not listed yet" in platform.progress(rollout).detail
+    assert platform.progress(rollout).detail.startswith("not listed yet: operation ")
     aws.operations[green["ServiceArn"]].insert(0, resumed | {"Status": "SUCCEEDED"})
     assert readiness(platform, rollout) is Readiness.NOT_YET
     assert aws.calls == ["ResumeService", "StartDeployment"]
@@ -261,7 +261,7 @@ def test_pause_under_way_is_waited_for_then_resumed(aws: AppRunner, platform: Ap
 def test_maintenance_has_no_operation_and_is_waited_for(aws: AppRunner, platform: AppRunnerPlatform) -> None:
     green = aws.add(Colour.GREEN, "OPERATION_IN_PROGRESS")
     rollout = platform.provision(Colour.GREEN, image())
-    assert "maintenance" in platform.progress(rollout).detail
+    assert platform.progress(rollout).detail == f"busy: {green['ServiceName']}, maintenance"
     green["Status"] = "RUNNING"
     assert readiness(platform, rollout) is Readiness.NOT_YET
     aws.end(Colour.GREEN, "SUCCEEDED", "RUNNING")

@@ -96,7 +96,7 @@ def test_live_view_has_all_of_what_a_step_waits_for(detail: str, state: str) -> 
     assert max(map(len, shown.splitlines())) <= 79
     assert shown.startswith("provision  2 min 7 s: bring up telehealth-api:1.1.0 on green\n")
     assert " ".join(shown.split()).endswith(detail), "nothing is cut"
-    assert state in " ".join(shown.split())
+    assert shown.splitlines()[1].strip().startswith(state)
 
 
 @pytest.mark.parametrize(("width", "most"), [(40, 1), (60, 2)])
@@ -209,13 +209,18 @@ def test_log_has_no_view() -> None:
     assert raw.getvalue() == ""
 
 
-def test_log_line_begins_with_the_time() -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(("detail", "state"), [(apprunner(LONG), "IN_PROGRESS"), (ecs(LONG), "1 of 4 tasks run, 2")])
+def test_line_of_a_step_that_waits_begins_with_time_and_state(detail: str, state: str, *, terminal: bool) -> None:
+    """On a terminal without a live view, such as a CI job's, the line is wrapped and not cut."""
     screen = Screen()
-    screen.isatty = False
+    screen.isatty = terminal
     progress = progress_on(screen)
     progress._last_line = float("-inf")
-    progress.event(Waiting("provision", apprunner("telehealth-api-green"), 31.0))
-    assert screen.written[-1].startswith("still waiting after 31 s: IN_PROGRESS")
+    progress.event(Waiting("provision", detail, 31.0))
+    assert screen.written[-1].startswith(f"still waiting after 31 s: {state}")
+    assert " ".join(screen.written[-1].split()).endswith(detail)
+    assert max(map(len, screen.written[-1].splitlines())) <= 80 or not terminal
 
 
 RAW = "\x1b[41mred\x1b]0;another title\x07 bell\x07 \x9b5mblink \u202edesrever \x1b[2J\r\x08gone"
