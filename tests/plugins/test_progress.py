@@ -31,6 +31,7 @@ from plugins.terminal.screen import Screen as LiveScreen
 from tests.plugins.on_a_terminal import displayed, pytest_on_a_terminal
 from tests.plugins.project import PROMOTED, REJECTED, Project
 from verification.redaction.printable import printable
+from verification.redaction.redactor import Redactor
 
 OPERATION = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 LONG = "telehealth-api-production-eu-central-green"  # as long as names on App Runner may be, and more
@@ -55,6 +56,9 @@ class Screen:
 
     def write_line(self, text: str, **_: Any) -> None:
         self.written.append(text)
+
+    def write_sep(self, _: str, title: str, **__: Any) -> None:
+        self.written.append(title)
 
     def ensure_newline(self) -> None:
         """Do nothing: no other line exists."""
@@ -240,6 +244,30 @@ def test_texts_of_a_service_reach_the_terminal_without_control_characters() -> N
     shown = block(Now("provision", printable(RAW), 1.0), 79)
     assert "red bell" in shown
     assert re.sub(r"[\n -~]", "", shown) == ""
+
+
+def test_live_view_shows_no_control_characters_of_a_service() -> None:
+    progress = progress_on(Screen())
+    run: Any = SimpleNamespace(settings=None, refusal="none", traffic_seen=None, redactor=Redactor(()))
+    progress._run = run
+    progress.event(StepBegan("provision", RAW))
+    progress.event(Waiting("provision", RAW, 1.0))
+    now = progress._now()
+    assert now is not None
+    for text in (now.what, now.detail):
+        assert text.startswith("red bell blink desrever")
+        assert re.sub(r"[\n -~]", "", text) == ""
+    assert "\n" not in now.detail
+
+
+@pytest.mark.parametrize("given", [{"image_tag": RAW}, {"base_url": f"http://{RAW}"}, {"environment": RAW}])
+def test_headline_shows_no_control_characters_of_an_option(given: dict[str, str]) -> None:
+    screen = Screen()
+    options = {"target": "green", "image_tag": None, "base_url": None, "environment": None, **given}
+    run: Any = SimpleNamespace(options=SimpleNamespace(**options), settings=None, run_id="20261129-120000-green-abcdef")
+    progress_on(screen).headline(run)
+    assert "red bell" in screen.written[0]
+    assert re.sub(r"[\n -~]", "", screen.written[0]) == ""
 
 
 @pytest.mark.soak
