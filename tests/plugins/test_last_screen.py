@@ -8,7 +8,7 @@ import pytest
 
 from deployment.evidence.data import content
 from deployment.evidence.journal import JOURNAL_FILE, read
-from plugins.terminal.verdict import screen
+from plugins.terminal.verdict import Part, screen
 from tests.page import runs
 from tests.plugins.on_a_terminal import COLUMNS, LINES, displayed
 
@@ -20,6 +20,12 @@ def last_screen(folder: Path, to_recover: str | None = None) -> str:
     data = content.build(list(read(folder / JOURNAL_FILE)), content.details_of(folder))
     lines = [text for text, _ in screen(data, folder / "report.html", AGAINST, COLUMNS, to_recover)]
     return displayed("\n".join([" verdict ".center(COLUMNS, "="), *lines]) + "\n")
+
+
+@pytest.mark.parametrize("width", [None, COLUMNS])
+@pytest.mark.parametrize("raw", ["\x1b[41mred\x1b[2J", "r\x9b5med\x07", "\u202ered", "\x1b]0;title\x07red\r"])
+def test_last_screen_shows_no_control_characters_of_a_service(raw: str, width: int | None) -> None:
+    assert [line.strip() for line in Part([f"reason: {raw}"]).fitted(width)] == ["reason: red"]
 
 
 def words(shown: str) -> str:

@@ -19,6 +19,7 @@ import pytest
 from tests.verification.contract_server import USER, Service
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service as Described
+from verification.prober import process
 from verification.prober.config import ProberConfig
 from verification.prober.prober import Prober, ProberFailed
 from verification.watch.baseline import baseline
@@ -182,6 +183,12 @@ def test_killed_prober_is_reported(start: Start) -> None:
         prober.wait_for_samples(10**6, 20)
     prober.stop()
     assert "killed by signal 9" in str(prober.problem)
+
+
+@pytest.mark.parametrize("raw", ["\x1b[41mOK", "O\x07K", "\u202eOK"])
+def test_log_has_no_control_characters_of_a_service(raw: str, capsys: pytest.CaptureFixture[str]) -> None:
+    process._log(f"BadStatusLine: HTTP/1.1 200 {raw}")
+    assert capsys.readouterr().err.endswith(" BadStatusLine: HTTP/1.1 200 OK\n")
 
 
 def test_credentials_are_in_no_command_line_no_environment_and_no_log(start: Start, service: Service) -> None:
