@@ -68,6 +68,22 @@ def test_benchmarks_in_documents_exist() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "docs/embedded.md",
+            "check no credentials. Any local user can therefore read its secrets, and its signing key",
+        ),
+        ("docs/embedded.md", "they prove nothing to other people"),
+        ("docs/run-a-deployment.md", "A rejected attempt uses up the way back"),
+        ("docs/run-a-deployment.md", "`rollback --redeploy` deploys the previous release again"),
+    ],
+)
+def test_limits_that_a_reader_must_know_are_written(name: str, words: str) -> None:
+    assert words in " ".join(document(name).text.split())
+
+
 # -- ARCHITECTURE.md -----------------------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
 from deployment.events import Waiting
+from scripts import deploy
 from scripts.commands import console
 
 
@@ -22,6 +24,21 @@ def test_signals_do_not_cut_a_traffic_move_short(number: signal.Signals, capsys:
     assert reached == ["the end"]
     assert f"{number.name} was received and delayed" in capsys.readouterr().out
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("raw", ["\x1b[41mOK\x1b[0m", "O\x07K", "\u202eOK", "\x1b]0;title\x07OK", "O\x9b5mK"])
+def test_every_command_prints_without_control_characters(
+    raw: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also in an error, which may quote an answer."""
+
+    def run() -> None:
+        print(f"HTTP/1.1 200 {raw}")
+        print(f"failed: {raw}", file=sys.stderr)
+
+    monkeypatch.setattr(deploy, "_run", run)
+    deploy.main()
+    assert tuple(capsys.readouterr()) == ("HTTP/1.1 200 OK\n", "failed: OK\n")
 
 
 def moved_and_not_verified() -> None:
