@@ -11,21 +11,37 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
 
+from deployment.settings import load
 from infrastructure.colour_addresses import ColourAddresses
+from infrastructure.description import service_of
 from infrastructure.embedded.aws.apprunner.health import HealthCheck, wait_until_healthy
 from infrastructure.embedded.aws.elbv2.health import probe
 from infrastructure.embedded.aws.elbv2.records import Address
 from infrastructure.embedded.aws.errors import DeploymentFailed
 from infrastructure.embedded.processes import probes
+from plugins.fixtures import Session as Deployment
+from plugins.modes import early_verdict
+from plugins.modes.early_verdict import EarlyVerdict
+from plugins.recorder import Recorder
+from plugins.run import coordinator_key
+from plugins.state import Release, State
+from plugins.traffic import prober_config
+from tests.checkout import CHECKOUT
 from verification.contract.leaks import leaks
 from verification.http.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
 from verification.http.client import open_client
+from verification.http.raw_http import LARGEST_BODY as PROBERS_LARGEST
 from verification.http.raw_http import Connection, TooLargeOnTheWire, WireTimeout
 from verification.http.text_body import text_of
+from verification.journeys.accounts import SmokeUser
+from verification.latency.budget_watch import OverBudget, Suspect
+from verification.latency.plan import LatencyPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -361,3 +377,69 @@ def test_preflight_and_health_checks_need_only_the_head(server: Server) -> None:
     assert ColourAddresses(timeout_s=5).contact(server.url).detail == "127.0.0.1 answers (200)"
     assert probes.http_answer(server.port, "/a", "api.localhost") == (200, {"content-length": "100000"})
     wait_until_healthy(HealthCheck("HTTP", "/a", 0.01, 5, 1, 1), server.port, lambda: None, time.monotonic() + 5)
+
+
+# -- the settings ------------------------------------------------------------------------------------------------------
+
+
+def settings_file(folder: Path, limits: str) -> Path:
+    path = folder / "deployment.toml"
+    path.write_text(
+        f'default_environment = "e"\nservice = "{CHECKOUT.root}/suites/service.yaml"\n'
+        f'[environments.e]\nprovider = "embedded"\n[deployment]\n{limits}\n'
+    )
+    return path
+
+
+def checks_of(path: Path) -> Deployment:
+    """Return what the checks of one process share, without a run of pytest."""
+    coordinator = SimpleNamespace(state=State("run-1", True, "e"))
+    options = SimpleNamespace(base_url=None, live_url=None)
+    run = SimpleNamespace(stash={coordinator_key: coordinator}, option=options)
+    checks = Deployment(cast("pytest.Config", run), Recorder())
+    vars(checks)["settings"] = load(path)
+    return checks
+
+
+def test_without_settings_and_without_limits_it_is_16_mb_and_30_s(tmp_path: Path) -> None:
+    assert checks_of(settings_file(tmp_path, "")).answers == AnswerLimits() == AnswerLimits(16_000_000, 30.0)
+    assert PROBERS_LARGEST == 16_000_000
+
+
+@pytest.mark.parametrize(
+    ("limits", "body", "expected"),
+    [
+        ("largest_answer = 0.001", b"x" * 1001, "larger than 0.001 MB \\(largest_answer"),
+        ("largest_answer = 0.001", b"x" * 1000, None),
+        ("request_deadline = 0.000001", b"x", "within 1e-06 s \\(request_deadline"),
+        ("request_deadline = 10", b"x", None),
+    ],
+    ids=["too large", "just small enough", "too slow", "in time"],
+)
+def test_a_checks_client_has_the_limits_of_the_settings(
+    server: Server, tmp_path: Path, limits: str, body: bytes, expected: str | None
+) -> None:
+    server.answer = lambda send, _: send(encoded(body, "identity"))
+    checks = checks_of(settings_file(tmp_path, limits))
+    client = checks.client("endpoints", Release(server.url), 5.0)
+    try:
+        if expected is None:
+            assert client.get("/a").content == body
+        else:
+            with pytest.raises(httpx.TransportError, match=expected):
+                client.get("/a")
+    finally:
+        checks.close()
+
+
+def test_the_prober_and_an_early_measurement_have_the_largest_answer_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(settings_file(tmp_path, "largest_answer = 0.5"))
+    assert prober_config(settings, "http://live.example", [], tmp_path).largest == 500_000
+    plans: list[LatencyPlan] = []
+    monkeypatch.setattr(early_verdict, "measure_alone", lambda plan, *_: plans.append(plan))
+    state = State("run-1", True, "e", (SmokeUser("a@b.example", "a password"),), candidate=Release("http://a.example"))
+    suspect = Suspect("GET /consults", "p95", OverBudget(10, 10, 10), 100)
+    EarlyVerdict(settings, service_of(settings)).measure(suspect, state)
+    assert [plan.largest for plan in plans] == [500_000]
