@@ -84,6 +84,34 @@ def test_disk_that_fills_in_a_rollback_does_not_delay_it(project: Project, monke
     assert_safe(project, project.run(), rolled_back=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        pytest.param('"step": "bake"', "rolled_back", id="bake"),
+        pytest.param('"kind": "verified"', "rejected", id="verification", marks=pytest.mark.soak),
+    ],
+)
+def test_disk_that_fails_once_gives_3_and_a_report(
+    project: Project, monkeypatch: pytest.MonkeyPatch, text: str, verdict: str
+) -> None:
+    """The disk takes the next line again, so that the journal and the report are whole."""
+    put, failed = Journal._put, [False]
+
+    def fail_once(journal: Journal, descriptor: int, content: bytes) -> None:
+        if not failed[0] and text.encode() in content:
+            failed[0] = True
+            raise OSError(errno.ENOSPC, FULL)
+        put(journal, descriptor, content)
+
+    monkeypatch.setattr(Journal, "_put", fail_once)
+    run = project.run()
+    assert (run.code, run.report["exit_code"], run.report["verdict"]) == (3, 3, verdict), run.output
+    assert "Traceback" not in run.output
+    assert [line["restored"] for line in run.journal if line["kind"] == "gap"] == [True]
+    assert project.facts.read("routes")["live"] == "blue"
+    assert project.facts.read("holder") is None
+
+
 @pytest.mark.soak
 def test_report_alone_that_cannot_be_written_takes_the_promotion_back(
     project: Project, monkeypatch: pytest.MonkeyPatch
