@@ -14,7 +14,7 @@ import pytest
 from cryptography.fernet import InvalidToken
 
 from plugins import state
-from plugins.modes.scratch import PREFIX, STATE_FILE, Scratch, remove_leftovers
+from plugins.modes.scratch import LOCK_FILE, PREFIX, STATE_FILE, Scratch, remove_leftovers
 from plugins.state import State
 from tests.plugins.project import ROOT, Project
 from tests.plugins.world import USERS
@@ -103,6 +103,23 @@ def test_folders_that_are_not_private_or_not_ours_are_kept(temporary: Path) -> N
     (temporary / f"{PREFIX}empty").mkdir(mode=0o700)
     assert remove_leftovers(lambda _: True) == 0
     assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        pytest.param((), 0, id="promoted"),
+        pytest.param(("--image-tag=9.9.9",), 4, id="refused"),
+        pytest.param(("-n2",), 0, id="promoted with workers", marks=pytest.mark.soak),
+    ],
+)
+def test_run_leaves_no_folder(project: Project, temporary: Path, options: tuple[str, ...], code: int) -> None:
+    """A deployment also removes the folders of dead runs, once it has the lease."""
+    dead = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (dead / LOCK_FILE).touch()
+    run = project.run(*options)
+    assert run.code == code, run.output
+    assert list(temporary.glob(f"{PREFIX}*")) == ([] if code == 0 else [dead])
 
 
 @pytest.mark.soak

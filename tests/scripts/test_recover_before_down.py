@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from deployment.recovery.complete_report import touched_runs
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
+from plugins.modes.scratch import LOCK_FILE, PREFIX, Scratch
 from scripts.commands import recover
 from tests.checkout import CHECKOUT
 from tests.deployment.harness import LIMITS, Deployment
@@ -64,6 +66,27 @@ def test_dead_run_is_recovered_before_its_environment_stops(
     assert "one: rejected; report in" in said
     assert "live now: blue, version 1.0.0; the lock is free, deploy again at any time\n" in said
     assert not list(touched_runs(dead.reports))
+
+
+def test_recover_removes_the_temporary_folders_of_dead_runs_and_no_other(
+    dead: Deployment,
+    reach: Callable[[Settings], Environment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also if no deployment is open: the run died before it took the lease, or another command has settled it."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    alive = Scratch()
+    for _ in ("an open deployment", "none"):
+        left = Path(tempfile.mkdtemp(prefix=PREFIX))
+        (left / LOCK_FILE).touch()
+        assert recover.recover(SETTINGS, reach(SETTINGS), dead.reports) == 0
+        assert list(temporary.iterdir()) == [alive.path]
+        assert "removed the temporary folders of runs that were killed (1)" in capsys.readouterr().out
+    alive.remove()
 
 
 def unreachable(_: Settings) -> Environment:
