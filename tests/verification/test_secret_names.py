@@ -64,6 +64,12 @@ def test_a_header_as_an_http_library_shows_it_is_hidden(name: str) -> None:
     assert VALUE not in curl_for(request)
 
 
-@pytest.mark.parametrize("name", ["PasswdFile", "apikeyHeader", "token_count", "PrimaryKey", "sessionStart"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PasswdFile", "apikeyHeader", "token_count", "PrimaryKey", "sessionStart", "X-Auth-Id", "AUTH_DATA"),
+        *("x-secret-name", "cookieJar", "PASSWORD_AGE", "key-file"),
+    ],
+)
 def test_a_whole_word_anywhere_in_a_name_says_secret(name: str) -> None:
     assert says_secret(name)
