@@ -134,6 +134,40 @@ def test_each_session_has_its_core_and_both_colours_get_as_many_requests(askers:
     assert all(one.cleared for one in askers.values())
 
 
+class Noted(Quick):
+    """A series that writes its name into a list at each request."""
+
+    def __init__(self, name: str, asked_names: list[str]) -> None:
+        super().__init__()
+        self._name = name
+        self._names = asked_names
+
+    def ask(self, operation: Operation, kind: Kind) -> float:
+        self._names.append(self._name)
+        return super().ask(operation, kind)
+
+
+def order_of(seed: int) -> list[str]:
+    """Return the names of the series in the order of their requests."""
+    names: list[str] = []
+    made = {name: Noted(name, names) for name in (CANDIDATE, LIVE, *AGAIN.values())}
+    sessions = SessionPlan(8, (8,), affinity=FakeAffinity({0}), seed=seed)
+    measure_sessions_with(made, PLAN, [], sessions, hopeless=lambda _: None, wanted=lambda _: [])
+    return names
+
+
+@pytest.mark.usefixtures("askers")
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_series_are_asked_in_an_order_that_is_drawn(seed: int) -> None:
+    """None of them comes first each time, or always after the same other one; the same seed gives the same order."""
+    names = order_of(seed)
+    turns = {tuple(names[begin : begin + 4]) for begin in range(0, len(names), 4)}
+    assert order_of(seed) == names
+    assert all(len(set(turn)) == 4 for turn in turns)
+    assert len(turns) > 12  # of 24; an order that is only reversed has two
+    assert {turn[0] for turn in turns} == {CANDIDATE, LIVE, *AGAIN.values()}
+
+
 def test_measurement_may_end_before_all_its_sessions(askers: dict[str, Quick]) -> None:
     looks: list[tuple[int, bool]] = []
 

@@ -164,10 +164,16 @@ def test_release_that_is_slow_in_most_answers_is_found_although_its_fast_ones_ar
 SLOWER = comparison.Sessions(16, ratio=1.4, shift_ms=5, control=1.0, p=1e-5, high=1.5, fast=1.4, bound=1.3, core=1.3)
 
 
-def test_effect_that_the_control_shows_as_well_is_no_effect() -> None:
-    assert comparison.is_slower_in_sessions(SLOWER, LIMITS, 0.001)
-    assert not comparison.is_slower_in_sessions(replace(SLOWER, control=1.2), LIMITS, 0.001)
-    assert not comparison.is_slower_in_sessions(replace(SLOWER, p=0.01), LIMITS, 0.001)
+@pytest.mark.parametrize("control", [1.13, 1.2, 1.5])
+def test_effect_that_the_control_shows_as_well_is_no_effect(control: float) -> None:
+    assert comparison.is_slower_in_sessions(replace(SLOWER, control=1.11), LIMITS, 0.001)
+    assert not comparison.is_slower_in_sessions(replace(SLOWER, control=control), LIMITS, 0.001)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.0011])
+def test_difference_that_chance_explains_is_no_effect(p: float) -> None:
+    assert comparison.is_slower_in_sessions(replace(SLOWER, p=0.001), LIMITS, 0.001)
+    assert not comparison.is_slower_in_sessions(replace(SLOWER, p=p), LIMITS, 0.001)
 
 
 def test_ratio_that_is_above_the_limit_by_chance_is_no_effect() -> None:
