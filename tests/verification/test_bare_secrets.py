@@ -27,6 +27,8 @@ VALUES = ("s3cr3tV4lue9876", "0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e", "a/b+c9d8e7
         "API_KEY={}\nnext",
         "POST /x token={}: status 404",
         "Token: {}",
+        "X-Auth-Token : {}",
+        "E   Api-Key : {}\n",
         "GET /x HTTP/1.1\r\nHost: a\r\nApikey: {}\r\nAccept: */*",
         "E   Session: {}\n",
         "> x_auth_token: {} \n",
@@ -324,3 +326,17 @@ def test_a_secret_beside_a_check_or_of_a_definite_shape_is_hidden(text: str) -> 
 
 def test_a_known_secret_is_hidden_in_the_parameters_of_a_check() -> None:
     assert Redactor(["eu-central-1"]).clean("a.py::test_x[key=eu-central-1]") == f"a.py::test_x[key={MARK}]"
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [
+        r"\x53\x6d\x30\x6b\x65\x2d\x50\x61\x73\x73",
+        r"\x53\x6D\x30\x6B\x65\x2D\x50\x61\x73\x73",
+        "0x53, 0x6d, 0x30, 0x6b, 0x65, 0x2d, 0x50, 0x61, 0x73, 0x73",
+        "536d 306b 652d 5061 7373",
+    ],
+    ids=["escapes", "capitals", "a list", "as xxd groups bytes"],
+)
+def test_a_known_secret_is_hidden_in_the_hex_of_programs(digits: str) -> None:
+    assert Redactor(["Sm0ke-Pass"]).clean(f"bytes: {digits} end") == f"bytes: {MARK} end"

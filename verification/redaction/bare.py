@@ -27,7 +27,7 @@ _ONLY_A_TOKEN = re.compile(rf"{TOKEN}\Z", re.ASCII)
 # token=…, token = …, --token=… and token=…&a=1; before a bracket stands the name of a function, and before a colon that of a scheme.
 _ASSIGNED = re.compile(rf"(?<=[\w-])(?P<sign>[ \t]*+=[ \t]*+)(?P<value>{TOKEN})(?![(\[{{@\\]|:\S)", re.ASCII)
 # Token: … as the whole of a line or of a quoted text; a backslash begins the escaped end of a line.
-_LINE = re.compile(rf"(?P<head>(?<=\w):[ \t]++)(?P<value>{TOKEN})(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
+_LINE = re.compile(rf"(?P<head>(?<=\w)[ \t]*+:[ \t]++)(?P<value>{TOKEN})(?=[ \t]*+(?:[\r\n\"'\\]|\Z))", re.ASCII)
 # After the name of a gate, such as auth or session, stand the name of a check, and words and numbers: 3-of-4-sessions,
 # run-20261129-blue1. Tokens have longer numbers or capitals, but a passphrase may be of words.
 _CHECK = re.compile(r"test_[a-z0-9_]+")

@@ -80,10 +80,15 @@ def parts(secret: str) -> set[str]:
 
 
 def encodings(secret: str) -> set[str]:
-    """Return the spellings, hex with and without signs between its bytes, and base64 at each of the three offsets that the secret can have in a longer text ("user:password")."""
+    """Return the spellings, hex as programs write it, and base64 at each of the three offsets that the secret can have in a
+    longer text ("user:password").
+    """
     forms = spellings(secret)
     raw = secret.encode()
-    for digits in (raw.hex(), *(raw.hex(sign) for sign in ":- ")):
+    escaped = ("".join(f"\\x{one:{digits}}" for one in raw) for digits in ("02x", "02X"))
+    listed = (", ".join(f"0x{one:{digits}}" for one in raw) for digits in ("02x", "02X"))
+    forms |= {*escaped, *listed}
+    for digits in (raw.hex(), *(raw.hex(sign) for sign in ":- "), raw.hex(" ", -2)):  # the last one as xxd groups bytes
         forms |= {digits, digits.upper()}
     for inner, offset in product(_nested(secret), range(3)):
         padded = b"\0" * offset + inner.encode()
