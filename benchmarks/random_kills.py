@@ -41,7 +41,7 @@ from benchmarks.ending import clean_up_on_sigterm  # noqa: E402  # the path had 
 from deployment.evidence.journal import JOURNAL_FILE, read  # noqa: E402  # the path had to be set first
 from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import load  # noqa: E402
-from infrastructure import compose  # noqa: E402
+from infrastructure import compose, stopping  # noqa: E402
 from infrastructure.description import service_of  # noqa: E402
 from scripts.commands import audit  # noqa: E402
 from tests.checkout import CHECKOUT, SETTINGS_FILE  # noqa: E402
@@ -64,7 +64,7 @@ def room() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        compose.down(CHECKOUT)
+        stopping.stop(CHECKOUT, force=True)
         for process in psutil.process_iter(["cmdline"]):
             if any(str(folder) in word for word in process.info["cmdline"] or ()):
                 process.kill()

@@ -65,9 +65,14 @@ def failed_requests(report: Mapping[str, Any]) -> str:
     return f"{rollback['failed']} of {rollback['requests']} requests of the prober failed."
 
 
+def _printable(text: str) -> str:
+    """Return the text without control characters and those that change the direction of a text."""
+    return "".join(one if one.isprintable() or one in "\r\n" else " " for one in text)
+
+
 def cell(value: object) -> str:
     """Return a value as inline text of a table: a release's own words must not become Markdown or HTML."""
-    text = " ".join(str(value).split())
+    text = " ".join(_printable(str(value)).split())
     for character, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, safe)
     # GitHub makes a link of a name that begins with www, also without a scheme.
@@ -77,6 +82,7 @@ def cell(value: object) -> str:
 
 def annotation(kind: str, title: str, text: str) -> str:
     """Return a command of GitHub's runner; one line, whatever ``text`` holds."""
+    text = _printable(text)
     for character, safe in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
         text = text.replace(character, safe)
     return f"::{kind} title={title}::{text}"

@@ -82,11 +82,10 @@ def _rollback(ports: Ports, registry: Registry, asker: Asker | None) -> dict[str
     if answer is None or not (answer.ok or answer.fails_like(back.problems)):
         problem = answer.problem if answer else "no answer"
         return {"possible": False, **found, "reason": f"{back.colour} cannot take the traffic back: {problem}"}
-    if not answer.ok:  # as before the deployment: then the live colour decides as well
-        try:
-            require_healthy(ports, back)
-        except StepFailed as error:
-            return {"possible": False, **found, "reason": f"{first_line(error)}; {WITHOUT_USERS}"}
+    try:  # its dependencies, and what was wrong before the deployment: then the live colour decides as well
+        require_healthy(ports, back)
+    except StepFailed as error:
+        return {"possible": False, **found, "reason": f"{first_line(error)}; {WITHOUT_USERS}"}
     if promotion.image.irreversible:
         reason = f"the migration of {promotion.image.name} is irreversible: --allow-irreversible REASON is needed"
         return {"possible": False, **found, "reason": reason}

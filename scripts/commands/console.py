@@ -138,7 +138,7 @@ def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
     )
     lines.append(f"lock         {held}")
     lines += [f"process      {line}" for line in processes]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))  # a release chooses its version
 
 
 def _answer(answer: Mapping[str, Any]) -> str:

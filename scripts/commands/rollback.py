@@ -98,7 +98,12 @@ def release_to_redeploy(
 
 def _tag(environment: Environment, lost: LostWayBack) -> str:
     digest = lost.promotion.previous.digest
-    image = None if digest is None else environment.registry.find(digest)
+    if digest is None:
+        raise Refused(
+            "it is not known which image the previous release had",
+            hint="Deploy the release that you want with `python scripts/deploy.py deploy --image-tag TAG`.",
+        )
+    image = environment.registry.find(digest)
     if image is None:
         raise Refused(
             f"the registry does not have {digest} any more, the image of {lost.promotion.previous.release}",

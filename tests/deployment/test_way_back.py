@@ -223,6 +223,22 @@ def test_status_claims_nothing_about_a_release_that_another_tool_put_on_the_live
     assert "\nlive since   unknown: " in console.status(found, [])
 
 
+def test_status_promises_no_rollback_to_a_colour_that_fails_its_dependencies(done: Deployment) -> None:
+    """Its health check is fine; `rollback` would refuse."""
+    done.cloud.sides[BLUE].fails_users = "GET /health/database: status 500"
+    found = status(done)["rollback"]
+    assert not found["possible"]
+    assert "the previous colour blue is not (GET /health/database: status 500)" in found["reason"]
+
+
+def test_version_of_a_release_makes_no_line_of_its_own_in_status(done: Deployment) -> None:
+    done.cloud.sides[GREEN].version = "1.1.0 by green\nlock         free\x1b[41m"
+    text = console.status(status(done), [])
+    assert "version 1.1.0 by green\\nlock         free\\x1b[41m" in text
+    assert "\x1b" not in text
+    assert sum(line.startswith("lock ") for line in text.splitlines()) == 1
+
+
 def test_status_during_a_deployment_waits_for_no_lock(one: Deployment) -> None:
     one.to_verified()
     found = status(one)

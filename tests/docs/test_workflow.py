@@ -252,6 +252,13 @@ def test_words_of_a_release_are_no_markdown(folder: Checkout, words: str) -> Non
     assert re.findall(r"[][()*_!@~\\:|`$]|www\.|(?<!&)#", shown) == []
 
 
+def test_control_characters_reach_neither_log_nor_summary(folder: Checkout) -> None:
+    _, output, text = summarize(folder, WENT_BACK | {"reason": "bake: \x1b[41mred\x07 \u202egnp"}, CODE="10")
+    for written in (output, text):
+        assert "red" in written
+        assert re.findall("[\x1b\x07\u202e]", written) == []
+
+
 def test_ordinary_reason_stays_readable(folder: Checkout) -> None:
     """Letters, digits and the usual punctuation stay themselves."""
     reason = "endpoints: GET /api/v1/items?page=2: status 500, expected 200; 3.5 s, limit 2 s"

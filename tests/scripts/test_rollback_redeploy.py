@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from deployment.errors import LeaseHeld, NotPermitted, Refused
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import this_process
 from deployment.model import Caller
+from deployment.plan import LOST_WAY_BACK
 from deployment.recovery.retire import retire_previous
 from deployment.recovery.undo import last_promotion
 from deployment.settings import Settings
@@ -157,3 +159,32 @@ def test_image_that_the_registry_has_lost_is_named(done: Deployment) -> None:
     with pytest.raises(Refused, match="overwritten by run two") as caught:
         rollback.rollback(SETTINGS, world, done.reports)
     assert "the registry does not have" in (caught.value.hint or "")
+
+
+def test_redeploy_waits_for_the_lock(done: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempt(done, "two")
+    clock, sleep = done.cloud.clock, done.cloud.clock.sleep
+    holder = done.ports.lease.acquire(this_process("three", ACTOR, clock, LIMITS, "deploy 1.2.0"))
+
+    def ends(seconds: float) -> None:
+        sleep(seconds)
+        done.ports.lease.release(holder)
+
+    monkeypatch.setattr(clock, "sleep", ends)
+    world = environment(done, FakeRegistry(OLD, NEW))
+    assert rollback.release_to_redeploy(SETTINGS, world, None, wait_for_lock=60) == (OLD.tag, "blue")
+
+
+def test_previous_release_without_a_known_image_is_not_deployed_again(done: Deployment) -> None:
+    """It had been deployed by another tool, for example."""
+    attempt(done, "two")
+    notes = done.ports.lease.notes()
+    lost = json.loads(notes[LOST_WAY_BACK])
+    promotion = json.loads(lost["promotion"])
+    promotion["previous"]["digest"] = None
+    lost["promotion"] = json.dumps(promotion)
+    holder = done.ports.lease.acquire(this_process("three", ACTOR, done.ports.clock, LIMITS, "a test"))
+    done.ports.lease.note(holder, {LOST_WAY_BACK: json.dumps(lost)})
+    done.ports.lease.release(holder)
+    with pytest.raises(Refused, match="it is not known which image the previous release had"):
+        rollback.release_to_redeploy(SETTINGS, environment(done, FakeRegistry(OLD, NEW)), None)
