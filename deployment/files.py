@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,13 @@ PRIVATE = 0o600
 LARGEST_TOML = 1_000_000
 """The limit of a file in TOML, in bytes."""
 LONGEST_LINE = 10_000
-"""The limit of a line in TOML, in characters: the time for a key grows with the square of its parts."""
+"""The limit of a line in TOML, in characters."""
+MOST_PARTS = 100
+"""The limit of a key in TOML, in parts, and of its values, in levels: the time for a key grows with the square of its parts."""
+LARGEST_NUMBER = 2**63
+"""TOML's whole numbers have 64 bits; Python's have no limit, and writing a large one fails."""
+_PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+_LONG_KEY = re.compile(rf"\s*\[{{0,2}}\s*{_PART}(?:\s*\.\s*{_PART}){{{MOST_PARTS}}}")
 _UNRESTRICTED = 0o666
 
 
@@ -47,10 +54,30 @@ def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > LONGEST_LINE:
             raise ValueError(f"line {number} has {len(line):,} characters; the limit is {LONGEST_LINE:,}")
+        if _LONG_KEY.match(line):
+            raise ValueError(f"line {number} has a key of more than {MOST_PARTS} parts")
     try:
-        return tomllib.loads(text, parse_float=parse_float)
+        document = tomllib.loads(text, parse_float=parse_float)
     except RecursionError:
-        raise ValueError("its values are nested too deep; write fewer levels of [ and {") from None
+        raise ValueError(_TOO_DEEP) from None
+    _require_plain(document)
+    return document
+
+
+_TOO_DEEP = "its values are nested too deep; write fewer levels of [ and {"
+
+
+def _require_plain(document: dict[str, Any]) -> None:
+    """Raise ValueError for values that are nested too deep, and for whole numbers that TOML does not have."""
+    left: list[tuple[Any, int]] = [(document, 0)]
+    while left:
+        value, level = left.pop()
+        if level > MOST_PARTS:
+            raise ValueError(_TOO_DEEP)
+        if isinstance(value, dict | list):
+            left += [(one, level + 1) for one in (value.values() if isinstance(value, dict) else value)]
+        elif isinstance(value, int) and not -LARGEST_NUMBER <= value < LARGEST_NUMBER:
+            raise ValueError("a whole number in it has more than 64 bits")
 
 
 def require_regular(path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -53,6 +53,8 @@ _HOST = re.compile(
 )
 _SHAPE = "must be a URL with scheme and host, such as https://api.example.com"
 _LEAST_REQUESTS = 2
+MOST_SHOWN = 20
+"""So many mistakes are shown, one in a line."""
 """The prober's requests in the shortest bake: one more than the live gate needs, because one may begin before the bake."""
 
 
@@ -217,16 +219,21 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
         # A value that must be one of several has a second problem: it is not the one that the alternatives begin with.
         shown = [one for one in problems if one.validator != "const" or tuple(one.absolute_path) not in listed]
         texts = [f"{path.name}{place}: {text}" for one in shown for place, text in _explain(one, lines)]
-        raise SettingsError(
-            "\n  ".join(dict.fromkeys(map(abridged, texts))), hint="docs/settings.md describes every key."
-        )
+        raise _invalid(dict.fromkeys(map(abridged, texts)))
     if found := list(_misspelt(document, schema["$defs"])):
         lines = _lines_of(path)
         texts = [
             f"{path.name}{_place([*place, key], lines)}: {_unknown('.'.join(place), key, near)}"
             for place, key, near in found
         ]
-        raise SettingsError("\n  ".join(map(abridged, texts)), hint="docs/settings.md describes every key.")
+        raise _invalid(map(abridged, texts))
+
+
+def _invalid(problems: Iterable[str]) -> SettingsError:
+    """Return the error that shows the first problems, one in a line."""
+    lines = list(problems)
+    more = [f"and {len(lines) - MOST_SHOWN:,} more"] if len(lines) > MOST_SHOWN else []
+    return SettingsError("\n  ".join([*lines[:MOST_SHOWN], *more]), hint="docs/settings.md describes every key.")
 
 
 @cache

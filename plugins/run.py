@@ -88,10 +88,12 @@ def pytest_configure(config: pytest.Config) -> None:
     redactor.learn(*run_options.secrets_of_headers(options.headers))  # before the journal records the command line
     if options.mode is Mode.ORDINARY:
         return
+    _require_a_terminal(config)
     run_options.register(config, WarningsOfPlugins(config), "deployment-warnings")
     if options.mode is Mode.PLAN:
         from plugins.modes.plan import PlanMode
 
+        _require_a_folder(options.reports)
         plan = PlanMode(config, options, suites, _watch(config, suites))
         _without_workers(config)
         run_options.register(config, plan, "deployment-plan")
@@ -102,6 +104,22 @@ def pytest_configure(config: pytest.Config) -> None:
     run_options.register(config, Garbage(), "deployment-garbage")
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
+
+
+def _require_a_terminal(config: pytest.Config) -> None:
+    """Raise UsageError without pytest's own output: progress, verdict and plan are written through it."""
+    for name in ("terminal", "terminalreporter"):
+        if config.pluginmanager.is_blocked(name):
+            raise pytest.UsageError(f"a run needs pytest's terminal output; remove -p no:{name} (-q makes it short)")
+
+
+def _require_a_folder(reports: Path) -> None:
+    """Raise UsageError if a run could not write its report there; the plan itself writes nothing."""
+    there = next(folder for folder in (reports.absolute(), *reports.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise pytest.UsageError(f"reports cannot be written to {reports}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"reports cannot be written to {reports}: {there} may not be written")
 
 
 def _today(config: pytest.Config) -> date:

@@ -17,7 +17,8 @@ from typing import Any
 
 import jsonschema
 
-from deployment.errors import Refused
+from deployment.errors import Refused, abridged
+from deployment.files import require_regular
 from deployment.model import Colour
 from deployment.preflight.live_service import SERVICE_TYPE, LiveService, aliases_of, texts_of
 from deployment.preflight.terraform_parts import belongs_to, is_data_source, owned_by
@@ -137,7 +138,7 @@ def objections(
     if -age > timedelta(seconds=CLOCK_TOLERANCE_S):
         lines.append(f"the plan was made {-age.total_seconds():.0f} s in the future: check the clocks")
     changes = list(_changes(plan, idle, _live(plan, owner, idle.other)))
-    lines += changes[:MOST_SHOWN]
+    lines += map(abridged, changes[:MOST_SHOWN])
     if len(changes) > MOST_SHOWN:
         lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
     return lines
@@ -208,7 +209,7 @@ def _happens(change: Mapping[str, Any]) -> Iterator[str]:
     """Yield each thing that a plan does to a resource; nothing if it leaves the resource as it is."""
     what = change["change"]
     if what["actions"] == ["no-op"]:
-        if what.get("before") != what.get("after"):
+        if _as_json(what.get("before")) != _as_json(what.get("after")):
             yield "no-op, although its values differ before and after"
         elif _any_true(what.get("after_unknown")):
             yield "no-op, although some of its values are unknown"
@@ -237,6 +238,7 @@ def _any_true(marks: Any) -> bool:
 
 def _parse(path: Path) -> Any:
     try:
+        require_regular(path)
         content = path.read_bytes()
     except OSError as error:
         raise Refused(f"the plan {path} cannot be read: {error.strerror}", hint=MAKE_ONE) from None
@@ -246,6 +248,11 @@ def _parse(path: Path) -> Any:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise Refused(f"the plan {path} is not JSON in UTF-8", hint=MAKE_ONE) from None
+
+
+def _as_json(value: Any) -> str:
+    """Return the value as text: Python takes ``true`` and 1 for equal."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

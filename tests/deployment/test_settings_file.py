@@ -10,7 +10,7 @@ import pytest
 
 from deployment.errors import SettingsError
 from deployment.evidence.verdict import LIVE, ORDER, in_report_order
-from deployment.settings import DeploymentLimits, gate_defaults, load
+from deployment.settings import MOST_SHOWN, DeploymentLimits, gate_defaults, load
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deployment.toml"
 HEAD = 'default_environment = "e"\n'
@@ -362,8 +362,44 @@ def test_pipe_or_device_is_refused_and_not_read(file: Path, kind: str, monkeypat
         load(file)
 
 
+OWN = HEAD + BODY + "[gates.own]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (OWN + ".".join("a" * 4_000) + " = 1", "line 5 has a key of more than 100 parts"),
+        (OWN + '"a"' + ". 'b'" * 150 + " = 1", "line 5 has a key of more than 100 parts"),
+        (HEAD + BODY + "[[" + ".".join("a" * 102) + "]]", "line 4 has a key of more than 100 parts"),
+        (OWN + "a = { " + ".".join("b" * 102) + " = 1 }", "its values are nested too deep"),
+        (OWN + "min_checks = 0x" + "f" * 4_000, "a whole number in it has more than 64 bits"),
+        (HEAD + BODY + "[gates.load]\nusers = -9223372036854775809", "a whole number in it has more than 64 bits"),
+        (OWN + "a = [1, [18446744073709551616]]", "a whole number in it has more than 64 bits"),
+    ],
+)
+def test_key_or_number_that_no_setting_needs_is_refused(file: Path, text: str, why: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=f"is not TOML: {why}"):
+        load(file)
+
+
+def test_line_of_many_addresses_is_no_long_key(file: Path) -> None:
+    addresses = ", ".join(f'"10.0.0.{number}"' for number in range(200))
+    file.write_text(OWN + f"a = [\n{addresses}\n]\nb = '" + "1." * 300 + "'\n# " + "." * 500)
+    assert len(load(file).table("own")["a"]) == 200
+
+
+def test_only_the_first_of_many_mistakes_are_shown(file: Path) -> None:
+    file.write_text(HEAD + BODY + "[deployment]\n" + "".join(f"key_{number} = 1\n" for number in range(300)))
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    lines = str(caught.value).splitlines()
+    assert sum("unknown key" in line for line in lines) == MOST_SHOWN
+    assert f"  and {300 - MOST_SHOWN} more" in lines
+
+
 def test_values_of_a_projects_own_gate_may_have_many_levels(file: Path) -> None:
-    file.write_text(HEAD + "[gates.own]\na = " + "[" * 100 + "]" * 100 + "\n" + BODY)
+    file.write_text(HEAD + "[gates.own]\na = " + "[" * 90 + "]" * 90 + "\n" + BODY)
     assert "a" in load(file).table("own")
 
 

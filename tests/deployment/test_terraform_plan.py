@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,10 @@ def test_plan_case(case: dict[str, Any], tmp_path: Path) -> None:
             "objects",
         ),
         (
+            {"resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"], "before": 1, "after": True}}]},
+            "objects",
+        ),
+        (
             {"resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"], "before": [1], "after": [1]}}]},
             "clean",
         ),
@@ -385,3 +390,25 @@ def test_hostile_text_is_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text, errors="surrogatepass")
     with pytest.raises(Refused, match="not JSON"):
         load(path)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "/dev/null", "/dev/zero"])
+def test_pipe_or_device_is_not_read(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plan.json"
+    os.mkfifo(path) if kind == "a pipe" else path.symlink_to(kind)
+
+    def read(_: Path) -> bytes:
+        raise AssertionError("to read it may never end")
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    with pytest.raises(Refused, match="cannot be read: it is a pipe or a device"):
+        load(path)
+
+
+def test_long_address_is_abridged(tmp_path: Path) -> None:
+    path, address = tmp_path / "plan.json", "module." + "a" * 100_000
+    changes = [{"address": address, "change": {"actions": ["update"]}}]
+    path.write_text(json.dumps(plan(resource_changes=changes)))
+    [objection] = objections(load(path), GREEN, NOW, 3600)
+    assert len(objection) < 1_100
+    assert objection.endswith(": update")

@@ -88,6 +88,23 @@ CASES = {
         ("unknown environment 'nowhere'", "known environments: test"),
         _settings(lambda s: s.replace('"test"', '"nowhere"')),
     ),
+    "settings: too large a number": Case(
+        GREEN,
+        ("a whole number in it has more than 64 bits",),
+        _settings(lambda s: f"{s}\n[gates.own]\na = 0x{'f' * 4000}\n"),
+    ),
+    "reports in a file": Case(
+        (*GREEN, "--reports=pytest.ini"), ("reports cannot be written to", "pytest.ini"), reported=False
+    ),
+    "plan of reports in a file": Case(
+        (*GREEN, "--plan", "--reports=pytest.ini/here"),
+        ("reports cannot be written to", "is not a folder"),
+        reported=False,
+    ),
+    "no terminal output": Case((*GREEN, "-p", "no:terminal"), ("remove -p no:terminal",), reported=False),
+    "plan without terminal output": Case(
+        (*GREEN, "--plan", "-p", "no:terminalreporter"), ("remove -p no:terminalreporter",), reported=False
+    ),
     "contract: missing": Case(GREEN, ("contract.yaml cannot be used: No such file",), _contract(None)),
     "contract: not YAML": Case(GREEN, ("is not YAML",), _contract("paths: [")),
     "contract: something else": Case(GREEN, ("#/paths", "has no paths"), _contract("openapi: 3.1.0")),
