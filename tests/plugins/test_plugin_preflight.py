@@ -65,6 +65,15 @@ def test_require_clean_plan_needs_a_target(project: Project) -> None:
     assert (run.code, run.calls) == (4, [])
 
 
+def test_the_plan_shows_no_control_character_of_a_reason(project: Project) -> None:
+    check = "def test_it(client): assert client.get('/health').status_code == 200\n"
+    project.add("endpoints", "import pytest\n@pytest.mark.advisory('\\x1b[41mred \\u202egnp')\n" + check)
+    run = project.run("--plan")
+    assert run.code == 0, run.output
+    assert "red" in run.output
+    assert not {"\x1b", "\u202e"} & set(run.output)
+
+
 def test_the_plan_of_a_run_prints_every_item(project: Project) -> None:
     run = project.run("--plan")
     assert run.code == 0, run.output
