@@ -22,8 +22,8 @@ from infrastructure.embedded.processes.lifecycle import LOG_TAIL_LINES
 
 INJECTED = {"DATABASE_URL": "database_url", "JWT_SECRET": "jwt_secret", "SEED_USERS": "smoke_users"}
 """Environment variables from Secrets Manager, each with its secret's name in the outputs."""
-CREATE_WITHIN_S = 90.0
-"""Longer than the endpoint's limits for `release:` (60 s) and the first health check (20 s) together."""
+CREATE_WITHIN_S = 120.0
+"""Longer than the endpoint's limits together: for `release:` (60 s), until it listens (20 s) and until it is healthy (30 s)."""
 
 
 HEALTH_CHECK: dict[str, Any] = {
