@@ -53,7 +53,7 @@ _HOST = re.compile(
 )
 _SHAPE = "must be a URL with scheme and host, such as https://api.example.com"
 _LEAST_REQUESTS = 2
-MOST_SHOWN = 20
+MOST_SHOWN = 100
 """So many mistakes are shown, one in a line."""
 """The prober's requests in the shortest bake: one more than the live gate needs, because one may begin before the bake."""
 

@@ -352,13 +352,11 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
     check_address_options(options)
     _check_values(options)
     if options.target is not None and (left_out := selections(config, suites)):
-        overrides = left_out[0].startswith("-o ")
-        why = "changes a setting of pytest.ini" if overrides else "leaves checks out"
-        rule = "run with those of the file" if overrides else "run all checks"
-        raise Refused(
-            f"{left_out[0]} {why}, but a deployment must {rule}",
-            hint=f"Omit {left_out[0]}, or omit --target to verify without deploying.",
-        )
+        why = "leaves checks out, but a deployment must run all checks"
+        if left_out[0].startswith("-o "):
+            why = "changes a setting of pytest.ini, but a deployment must run with those of the file"
+        hint = f"Omit {left_out[0]}, or omit --target to verify without deploying."
+        raise Refused(f"{left_out[0]} {why}", hint=hint)
 
 
 def secrets_of_headers(headers: Iterable[str]) -> Iterator[str]:

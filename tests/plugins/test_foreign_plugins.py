@@ -5,14 +5,12 @@ Failure mode 2 again, by ways that hide whose code a hook is, or that register i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, ROOT, Project
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Project
 from tests.plugins.test_evasions import BAD, conftest, hook, refused
 from tests.soak import sample
 
@@ -44,18 +42,6 @@ MANY = (
     "import pytest\n@pytest.mark.parametrize('number', [1, 2])\n"
     "def test_many(client, number): assert client.get('/health').status_code == 200 and number == 1\n"
 )
-
-
-def distribution(project: Project, monkeypatch: pytest.MonkeyPatch, name: str, source: str, entry: str) -> str:
-    """Install a distribution with a plugin on the import path; return its option, since the tests load no other plugins."""
-    folder, module = project.path / "installed", name.replace("-", "_")
-    metadata = folder / f"{module}-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[pytest11]\n{entry} = {module}\n")
-    (folder / f"{module}.py").write_text("import pytest\n" + dedent(source))
-    monkeypatch.syspath_prepend(folder)
-    return f"-p{entry}"
 
 
 # -- whose hook is it? -------------------------------------------------------------------------------------------------
@@ -332,167 +318,6 @@ def test_plain_workers_are_accepted(project: Project) -> None:
 def test_run_again_and_again_is_refused(project: Project) -> None:
     run = project.run("-f")
     assert (run.code, run.report, run.calls) == (4, {}, []), run.output
-
-
-# -- installed plugins -------------------------------------------------------------------------------------------------
-
-RETRIES = """
-from _pytest.runner import runtestprotocol
-def pytest_addoption(parser): parser.addoption("--retries", type=int, default=2)
-def pytest_runtest_protocol(item, nextitem):
-    for attempt in range(item.config.option.retries):
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-        if all(report.passed for report in reports):
-            break
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    return True
-"""
-SOMETIMES = "seen = []\ndef test_sometimes(client):\n    seen.append(1)\n    assert len(seen) > 1\n"
-INSTALLED = {
-    "retries": ("pytest-againandagain", RETRIES, "again"),
-    "warns and decides": (
-        "pytest-async",
-        "def pytest_configure(config):\n"
-        "    config.issue_config_time_warning(pytest.PytestDeprecationWarning('unset'), 2)\n" + CALLS_NOTHING,
-        "asynchronous",
-    ),
-    "an object of its own": (
-        "pytest-covers",
-        "class Covers:\n    @pytest.hookimpl(wrapper=True)\n    def pytest_runtestloop(self): return (yield)\n"
-        "@pytest.hookimpl(tryfirst=True)\n"
-        "def pytest_load_initial_conftests(early_config): early_config.pluginmanager.register(Covers(), '_covers')\n",
-        "covers",
-    ),
-    "another base_url": (
-        "pytest-address",
-        "@pytest.fixture(scope='session')\ndef base_url(): return None\n"
-        "@pytest.fixture(scope='session', autouse=True)\ndef _verify(request, base_url): pass\n",
-        "address",
-    ),
-    "needs a narrower fixture": (
-        "pytest-pages",
-        "@pytest.fixture(scope='module', autouse=True)\ndef page(measure): pass\n",
-        "pages",
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "target"),
-    [
-        ("retries", None),
-        ("another base_url", "green"),
-        pytest.param("retries", "green", marks=SOAK),
-        pytest.param("warns and decides", "green", marks=SOAK),
-        pytest.param("warns and decides", None, marks=SOAK),
-        pytest.param("an object of its own", "green", marks=SOAK),
-        pytest.param("needs a narrower fixture", "green", marks=SOAK),
-        pytest.param("needs a narrower fixture", None, marks=SOAK),
-    ],
-)
-def test_installed_plugin_is_refused_by_its_name(
-    project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, target: str | None
-) -> None:
-    project.add("endpoints", SOMETIMES)
-    option = distribution(project, monkeypatch, *INSTALLED[kind])
-    run = project.run(option, target=target)
-    assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
-    name = INSTALLED[kind][2]
-    assert f"-p no:{name}" in run.output
-    assert f"plugin {name}" in run.report["reason"]
-    if target:
-        plan = project.run(option, "--plan")
-        assert (plan.code, f"-p no:{name}" in plan.output) == (4, True), plan.output
-
-
-@SOAK
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import warnings\ndef pytest_collection_modifyitems(items): warnings.warn('old', DeprecationWarning)\n",
-        "def pytest_itemcollected(item): raise RuntimeError('broken')\n",
-        "def pytest_collection(session): session.no_such_attribute\n",
-    ],
-    ids=["warns", "raises", "does not fit this pytest"],
-)
-def test_installed_plugin_that_fails_while_it_collects(
-    project: Project, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
-    """A plugin's own warning is an error by pytest.ini; that is not the release's fault."""
-    option = distribution(project, monkeypatch, "pytest-frozen", source, "frozen")
-    for options in (("--plan",), ()):
-        run = project.run(option, *options)
-        assert run.code == 4, run.output
-        assert "-p no:frozen" in run.output
-        assert run.calls == []
-
-
-BESIDE_CHECKS = (
-    "sessionstart",
-    "report_header",
-    "runtest_logreport",
-    "sessionfinish",
-    "terminal_summary",
-    "unconfigure",
-)
-
-
-@pytest.mark.parametrize(
-    "case",
-    sample(
-        [f"pytest_{hook} {workers}" for workers in ("-n0", "-n2") for hook in BESIDE_CHECKS],
-        "pytest_sessionstart -n0",
-        "pytest_sessionfinish -n0",
-        "pytest_sessionfinish -n2",
-    ),
-)
-def test_installed_plugin_that_warns_beside_the_checks_changes_nothing(
-    project: Project, monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
-    hook, workers = case.split()
-    source = f"import warnings\ndef {hook}(): warnings.warn('old', DeprecationWarning)\n"
-    option = distribution(project, monkeypatch, "pytest-old", source, "old")
-    assert project.run(option, "--plan").code == 0
-    monkeypatch.setenv("PYTHONPATH", f"{project.path / 'installed'}{os.pathsep}{ROOT}")  # for the workers
-    run = project.run(option, workers) if workers == "-n0" else project.run_outside(option, workers)
-    assert run.result == PROMOTED, run.output
-
-
-@pytest.mark.parametrize("hook", mostly_soak("pytest_unconfigure()", "pytest_unconfigure(config)"))
-def test_installed_plugin_that_fails_after_the_end_does_not_change_the_exit_code(
-    project: Project, monkeypatch: pytest.MonkeyPatch, hook: str
-) -> None:
-    option = distribution(project, monkeypatch, "pytest-old", f"def {hook}: raise ValueError('late')\n", "old")
-    run = project.run(option)
-    assert run.result == PROMOTED, run.output
-    assert "plugin old (pytest-old 1.0) failed with ValueError: late after the run had ended" in run.output
-
-
-@SOAK
-def test_names_of_all_installed_plugins_are_shown_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = [
-        distribution(project, monkeypatch, f"pytest-{name}", RETRIES.replace("retries", name), name) for name in "xy"
-    ]
-    run = project.run(*options)
-    assert refused(run)
-    assert "-p no:x" in run.output
-    assert "-p no:y" in run.output
-
-
-@SOAK
-def test_harmless_installed_plugin_works(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its warning at its start is none of the checks'."""
-    source = """
-        def pytest_configure(config):
-            config.issue_config_time_warning(pytest.PytestDeprecationWarning("unset"), 2)
-        def pytest_report_header(): return "harmless 1.0"
-        @pytest.fixture(autouse=True)
-        def frozen(request): pass
-    """
-    option = distribution(project, monkeypatch, "pytest-harmless", source, "harmless")
-    run = project.run(option)
-    assert run.result == PROMOTED, run.output
 
 
 # -- the plan gives the run's answer -----------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def collection(*stages: Stage, problem: str | None = None, **files: str) -> list
         "stages": [int(stage) for stage in stages],
         "samples": [""] * len(stages),
         "exemptions": [None] * len(stages),
-        "findings": {"problems": [], "shortened": [], "deselected": 3, "unbound": [], "files": files},
+        "findings": {"problems": [], "shortened": [], "deselected": 3, "unbound": [], "files": files, "broken": ""},
         "assertion_problem": problem,
         "variables": {},
     }
