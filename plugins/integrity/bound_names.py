@@ -65,12 +65,25 @@ def _is_given_up(value: object, node: ast.stmt, body: Sequence[ast.stmt]) -> boo
     """
     if isinstance(node, ast.ClassDef) and isinstance(value, type):
         checks = [getattr(value, name, None) for name in dir(value) if name.startswith((CHECK_PREFIX, GROUP_PREFIX))]
-        if "__test__" in vars(value) or is_data(value) or not node.bases:
+        if "__test__" in vars(value) or is_data(value):
             return False
-        return any(map(callable, checks)) is not bool(getattr(value, "__test__", True))
+        if any(map(callable, checks)):
+            return not getattr(value, "__test__", True)
+        fallbacks = set(_bound_in_branches(body))
+        return any(isinstance(base, ast.IfExp) or last_name(base) in fallbacks for base in node.bases)
     if value is None:
         return isinstance(node, ast.ImportFrom) or node not in body or _depends(node)
     return value is False and _depends(node)
+
+
+def _bound_in_branches(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """Yield the names that an import or an assignment within ``if``, ``try`` and the like binds."""
+    for statement in body:
+        for node in (node for way in ways(statement) for block in way for one in block for node in ast.walk(one)):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                yield from (one.asname or one.name for one in node.names)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
 
 
 def _depends(node: ast.stmt) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import unittest
+from abc import ABC
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,7 @@ REMOVED = {
     "if full:\n    class Login(Mixin, Case): pass": "Login",
     "try:\n    from shared import LoginChecks as Checks\nexcept ImportError:\n    Checks = object\n"
     "class TestNone(Checks): pass": "TestNone",
+    "class TestNone(Checks if full else Empty): pass": "TestNone",
     "class TestOff(Checks): pass": "TestOff",
     "if full:\n    test_pages = make('/pages')\nelse:\n    del test_pages": "test_pages",
     "test_pages = make('/pages')\nif not full:\n    del test_pages": "test_pages",
@@ -113,6 +115,8 @@ DATA = [
     "test_rows = load()\nROWS = test_rows\ndel test_rows",
     "test_user: object = load()\ntest_rows = load()\ndel test_user, test_rows",
     "class TestUser(Exception): pass",
+    "class TestPages(ABC):\n    PATH = '/'",
+    "if full:\n    from shared import Pages\nclass TestPages(ABC): pass",
     "class Page:\n    def __init__(self, url): self.url = url\nclass TestPage(Page): pass",
     "class TestUser:\n    test_rows = load()\n    rows = sorted(test_rows)\n    del test_rows",
 ]
@@ -126,6 +130,7 @@ def test_data_with_the_name_of_a_check(source: str) -> None:
         "field": dataclasses.field,
         "full": False,
         "load": list,
+        "ABC": ABC,
     }
     exec(source, names)  # noqa: S102 - pytest imports such a file
     assert list(unbound(ast.parse(source).body, SimpleNamespace(**names))) == []
