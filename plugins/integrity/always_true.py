@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, last_name, ways
+from plugins.integrity.collection_guard import CHECK_PREFIX, NO_CHECKS, decorators, is_group, lambdas, last_name
 from plugins.integrity.forgotten import framework_fixtures
 from plugins.integrity.never_fails.bodies import cannot_fail, is_swallowed, only_asks, quiet_managers, sends
 from plugins.integrity.never_fails.expressions import EXISTENCE, why_always_true, why_unittest_passes
@@ -213,16 +213,9 @@ class _Checks:
 
 def _lambdas(body: Sequence[ast.stmt]) -> Iterator[Function]:
     """Yield each ``test_x = lambda …`` as a function that drops the value: a check's value counts for nothing."""
-    for node in body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as value):
-                function = ast.parse(f"def {name}(): pass").body[0]
-                if isinstance(function, Function):
-                    function.args, function.body = value.args, [ast.Expr(value.body)]
-                    yield ast.fix_missing_locations(ast.copy_location(function, node))
-        for way in ways(node):
-            for block in way:
-                yield from _lambdas(block)
+    for function in lambdas(body):
+        function.body = [ast.Expr(one.value) for one in function.body if isinstance(one, ast.Return) and one.value]
+        yield ast.fix_missing_locations(function)
 
 
 def _is_check(node: Function) -> bool:

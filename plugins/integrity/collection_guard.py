@@ -120,6 +120,18 @@ def ways(node: ast.stmt) -> list[list[list[ast.stmt]]]:
     return []
 
 
+def lambdas(body: Sequence[ast.stmt]) -> Iterator[ast.FunctionDef]:
+    """Yield each ``name = lambda …`` of a block as a function, also those within ``if``, ``try`` and the like."""
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments, body=value)):
+                function = ast.parse(f"def {name}(): pass").body[0]
+                assert isinstance(function, ast.FunctionDef)
+                function.args, function.body = arguments, [ast.Return(value)]
+                yield ast.fix_missing_locations(ast.copy_location(function, node))
+        yield from (found for way in ways(node) for block in way for found in lambdas(block))
+
+
 def decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[str]:
     """Return the last name of each decorator: ``fixture`` for ``@pytest.fixture(scope="session")``."""
     called = [one.func if isinstance(one, ast.Call) else one for one in node.decorator_list]

@@ -25,6 +25,7 @@ from plugins.integrity.collection_guard import (
     first_word,
     holds_a_list_of_checks,
     is_group,
+    lambdas,
     last_name,
     near,
     returns,
@@ -368,13 +369,7 @@ def _nested(function: Function, source: PythonSource, file: str) -> Iterator[For
 def _definitions(body: Sequence[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
     """Yield the functions and classes of a block, and each ``name = lambda …`` as a function."""
     yield from defined_in(body)
-    for node in body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as value):
-                function = ast.parse(f"def {name}(): pass").body[0]
-                if isinstance(function, Function):
-                    function.args, function.body = value.args, [ast.Return(value.body)]
-                    yield function
+    yield from lambdas(body)
 
 
 def _used_beside(node: Function | ast.ClassDef, source: PythonSource, method: bool = False) -> bool:
