@@ -25,6 +25,7 @@ MOST_PARTS = 100
 LARGEST_NUMBER = 2**63
 """TOML's whole numbers have 64 bits; Python's have no limit, and writing a large one fails."""
 _PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+_TOO_DEEP = "its values are nested too deep; write fewer levels of [ and {"
 _LONG_KEY = re.compile(rf"\s*\[{{0,2}}\s*{_PART}(?:\s*\.\s*{_PART}){{{MOST_PARTS}}}")
 _UNRESTRICTED = 0o666
 
@@ -62,9 +63,6 @@ def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str
         raise ValueError(_TOO_DEEP) from None
     _require_plain(document)
     return document
-
-
-_TOO_DEEP = "its values are nested too deep; write fewer levels of [ and {"
 
 
 def _require_plain(document: dict[str, Any]) -> None:

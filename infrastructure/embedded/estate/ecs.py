@@ -28,7 +28,7 @@ WARM_UP_S = 25
 GRACE_S = (
     WARM_UP_S
     + HEALTH_CHECK["HealthyThresholdCount"] * HEALTH_CHECK["HealthCheckIntervalSeconds"]
-    + DEREGISTRATION_DELAY_S
+    + HEALTH_CHECK["HealthCheckTimeoutSeconds"]
 )
 """The time before ECS acts on the load balancer's health checks: the warm-up, and the checks that must pass after it."""
 NETWORK = {
