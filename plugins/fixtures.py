@@ -396,6 +396,11 @@ def before(_deployment: Session) -> Before | None:
 
 
 @pytest.fixture
+def before_load() -> None:
+    """Marks a check of any gate that runs after the functional gates, before latency and load."""
+
+
+@pytest.fixture
 def loaded() -> None:
     """Marks a check of any gate that runs after the load."""
 

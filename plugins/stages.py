@@ -21,6 +21,7 @@ from verification.declarative.checks import SUFFIXES
 from verification.declarative.exemptions import Exemption, Kind, mistakes_in_skip, not_here, today
 
 BAKED = "baked"
+BEFORE_LOAD = "before_load"
 LOADED = "loaded"
 CONTINUITY = "continuity"
 LATENCY = "latency"
@@ -46,18 +47,20 @@ today_key = pytest.StashKey[date]()
 class Stage(IntEnum):
     """When checks run. Stages that measure time run alone on the machine; LIVE and BAKE run after the promotion.
 
-    DATABASE and REDIS come before the other functional gates, whose checks would wait for a dead dependency.
+    DATABASE and REDIS come before the other functional gates, whose checks would wait for a dead dependency. BEFORE_LOAD has
+    the checks that need to see what all of these gates have done.
     """
 
     HEALTH = 0
     DATABASE = 1
     REDIS = 2
     FUNCTIONAL = 3
-    LATENCY = 4
-    LOAD = 5
-    LOADED = 6
-    LIVE = 7
-    BAKE = 8
+    BEFORE_LOAD = 4
+    LATENCY = 5
+    LOAD = 6
+    LOADED = 7
+    LIVE = 8
+    BAKE = 9
 
 
 STAGES = {
@@ -155,7 +158,8 @@ def folder_of(path: Path, suites: Path) -> str:
 def check_of(item: pytest.Item, suites: Path) -> Check:
     """Return the check of an item.
 
-    A check that uses the fixture ``loaded`` runs after the load; one of the live gate that uses ``baked`` runs after the bake.
+    A check that uses the fixture ``loaded`` runs after the load, and one that uses ``before_load`` after the functional gates;
+    one of the live gate that uses ``baked`` runs after the bake.
     """
     gate, fixtures = gate_of(item, suites), getattr(item, "fixturenames", ())
     stage = STAGES.get(gate, Stage.FUNCTIONAL)
@@ -163,6 +167,8 @@ def check_of(item: pytest.Item, suites: Path) -> Check:
         stage = Stage.BAKE if BAKED in fixtures else stage
     elif LOADED in fixtures:
         stage = Stage.LOADED
+    elif BEFORE_LOAD in fixtures:
+        stage = max(stage, Stage.BEFORE_LOAD)
     return Check(item.nodeid, gate, stage, _declared(item), exemption_of(item, gate))
 
 

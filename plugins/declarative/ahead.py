@@ -117,7 +117,9 @@ def _runs(items: Sequence[pytest.Item]) -> Iterator[_Run]:
 def _may_overlap(item: pytest.Item, stage: Stage, gate: str) -> bool:
     """Return whether an item may be played before it runs: nothing but its own description determines what it asks."""
     declared = declared_in(item)
-    if declared is None or not declared.check.may_overlap or stage >= Stage.LATENCY or gate in (BYSTANDER, CONTINUITY):
+    if declared is None or not declared.check.may_overlap:
+        return False
+    if stage >= Stage.BEFORE_LOAD or gate in (BYSTANDER, CONTINUITY):
         return False
     if any(mark.name != "parametrize" for mark in item.iter_markers()):
         return False

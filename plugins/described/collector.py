@@ -94,7 +94,7 @@ def _function(one: DescribedCheck) -> Function:
     def run(**fixtures: Any) -> None:
         problem = None
         try:
-            one.function(**fixtures, **one.arguments)
+            one.function(**{name: fixtures[name] for name in one.fixtures}, **one.arguments)
         except AssertionError as error:
             problem = str(error)
         if problem is not None:
@@ -102,8 +102,9 @@ def _function(one: DescribedCheck) -> Function:
 
     own = inspect.signature(one.function).parameters
     # pytest reads the fixtures' names from the signature.
+    when = [inspect.Parameter(one.when, inspect.Parameter.POSITIONAL_OR_KEYWORD)] if one.when else []
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
-        [own[name].replace(default=inspect.Parameter.empty) for name in one.fixtures]
+        [*when, *(own[name].replace(default=inspect.Parameter.empty) for name in one.fixtures)]
     )
     run.__doc__ = one.function.__doc__
     code = one.function.__code__

@@ -14,6 +14,7 @@ from plugins.described.endpoints import journeys
 from plugins.described.fixtures import JourneyFailed, Player, Side
 from plugins.described.health import version_of
 from plugins.described.refusals import Attempt, must_be_refused
+from plugins.stages import LOADED
 from plugins.state import Release
 from verification.http.client import Received
 from verification.journeys.accounts import SmokeUser
@@ -172,12 +173,11 @@ def live_is_well(player: Player, live_client: httpx.Client, live: Release, quest
     _unharmed(player, live_client, live, question, advice)
 
 
-@check("bystander", "live is well after the load", _questions)
+@check("bystander", "live is well after the load", _questions, when=LOADED)
 def live_is_well_after_the_load(
-    loaded: None, player: Player, live_client: httpx.Client, live: Release, question: Question, advice: str
+    player: Player, live_client: httpx.Client, live: Release, question: Question, advice: str
 ) -> None:
     """Live's users notice nothing of a candidate that has worked under load."""
-    del loaded
     _unharmed(player, live_client, live, question, advice)
 
 

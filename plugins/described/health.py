@@ -11,6 +11,7 @@ import pytest
 
 from plugins.described.checks import check
 from plugins.described.fixtures import JourneyFailed, Player
+from plugins.stages import LOADED
 from plugins.state import Release
 from verification.http.client import Received
 from verification.journeys import expectations
@@ -104,10 +105,9 @@ def is_the_expected_version(
     _names_its_version(player, fresh_client, candidate, limits, measure)
 
 
-@check("health", "is still the expected version after the load")
+@check("health", "is still the expected version after the load", when=LOADED)
 def is_still_the_expected_version(
-    loaded: None, player: Player, fresh_client: httpx.Client, candidate: Release, limits: Limits, measure: Measure
+    player: Player, fresh_client: httpx.Client, candidate: Release, limits: Limits, measure: Measure
 ) -> None:
     """Instances that were added, replaced or rolled back under the load are the same release."""
-    del loaded
     _names_its_version(player, fresh_client, candidate, limits, measure)

@@ -11,6 +11,7 @@ import pytest
 
 from plugins.described.checks import check
 from plugins.described.fixtures import Player
+from plugins.stages import BEFORE_LOAD, LOADED
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service, Step
 from verification.stores import connections as own
@@ -57,9 +58,9 @@ def redis_answers(player: Player, client: httpx.Client, limits: Limits, measure:
     _round_trips(player, client, limits, measure, step)
 
 
-@check("database", "takes its share of the connections", _database)
+@check("database", "takes its share of the connections before the load", _database, when=BEFORE_LOAD)
+@check("database", "takes its share of the connections", _database, when=LOADED)
 def share_of_the_connections(
-    loaded: None,
     player: Player,
     client: httpx.Client,
     stores: Stores,
@@ -70,7 +71,6 @@ def share_of_the_connections(
     step: Step,
 ) -> None:
     """Since before the release was started, the database has no more connections than `connection_share` allows."""
-    del loaded
     player.probe(step, client)  # without a connection of our own, the gate still asks the release
     if stores.database is None or before is None:
         why = "no database_url_secret" if stores.database is None else "they were not counted before its start"
@@ -87,9 +87,9 @@ def share_of_the_connections(
     )
 
 
-@check("database", "nothing is left behind", _database)
+@check("database", "nothing is left behind before the load", _database, when=BEFORE_LOAD)
+@check("database", "nothing is left behind", _database, when=LOADED)
 def nothing_is_left_behind(
-    loaded: None,
     player: Player,
     client: httpx.Client,
     smoke_users: tuple[SmokeUser, ...],
@@ -101,7 +101,6 @@ def nothing_is_left_behind(
     step: Step,
 ) -> None:
     """The smoke users have as many rows as before: checks, load and release deleted what they wrote."""
-    del loaded
     player.probe(step, client)
     if stores.database is None or before is None or before.rows is None or "rows" not in limits:
         why = _why_not_counted(stores, before, limits)
@@ -131,9 +130,9 @@ def _why_not_counted(stores: Stores, before: Before | None, limits: Limits) -> s
     )
 
 
-@check("redis", "takes no jobs", _redis)
+@check("redis", "takes no jobs before the load", _redis, when=BEFORE_LOAD)
+@check("redis", "takes no jobs", _redis, when=LOADED)
 def takes_no_jobs(
-    loaded: None,
     player: Player,
     client: httpx.Client,
     stores: Stores,
@@ -144,7 +143,6 @@ def takes_no_jobs(
     step: Step,
 ) -> None:
     """No more connections take from queues in Redis than before the release was started, except `takers`."""
-    del loaded
     player.probe(step, client)  # without a connection of our own, the gate still asks the release
     name = "connections that take from queues, since the release was started"
     now = None if stores.redis is None else queues.takers(stores.redis)

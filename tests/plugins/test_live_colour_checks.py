@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from plugins.described.checks import checks_of
+from plugins.stages import BEFORE_LOAD, LOADED
 from tests.plugins.project import PROMOTED, REJECTED, Project
+from tests.verification.contract_server import SERVICE
 
 HARMED = "def test_{name}(live_client{more}): assert live_client.get('/health').status_code == 500, 'live is harmed'"
 WELL = "def test_{name}(live_client{more}): assert live_client.get('/health').json()['version'] == '1.0.0'"
@@ -18,17 +21,43 @@ ORDERED = """
 
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
-def test_checks_after_the_load_run_after_it(project: Project, workers: str) -> None:
+def test_checks_run_right_before_and_after_the_load(project: Project, workers: str) -> None:
     path = str(project.facts.folder / "order.txt")
-    for gate, asked in (("bystander", ""), ("database", "loaded, "), ("load", ""), ("zebra", "")):
-        project.suite(gate, ORDERED.format(gate=f"{gate}{'-after' if asked else ''}", asked=asked, path=path))
+    moments = {
+        "bystander": "",
+        "database": "loaded, ",
+        "latency": "",
+        "load": "",
+        "redis": "before_load, ",
+        "zebra": "",
+    }
+    for gate, asked in moments.items():
+        name = f"{gate}{'-after' if asked.startswith('loaded') else ''}"
+        project.suite(gate, ORDERED.format(gate=name, asked=asked, path=path))
     project.add("bystander", WELL.format(name="later", more=", loaded"))
     run = project.run(workers)
     assert run.result == PROMOTED, run.output
     order = (project.facts.folder / "order.txt").read_text().split()
-    assert order == ["bystander", "zebra", "load", "database-after"]
+    assert order == ["bystander", "zebra", "redis", "latency", "load", "database-after"]
     assert run.gate("bystander")["checks"] == 2
     assert run.report["live_harmed"] is False
+
+
+def test_failed_check_right_before_the_load_saves_latency_and_load(project: Project) -> None:
+    project.add("endpoints", "def test_rows(client, before_load): assert client.get('/health').status_code == 500")
+    project.suite("latency", "def test_it(client): assert client.get('/health').status_code == 200")
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: test_rows"), run.report["reason"]
+    assert run.gate("latency")["outcome"] == "not_run"
+
+
+def test_a_described_store_is_counted_before_and_after_the_load() -> None:
+    found = {one.name: one.when for one in checks_of(SERVICE) if one.gate in ("database", "redis") and one.when}
+    assert {name for name, when in found.items() if when == BEFORE_LOAD} == {
+        f"{name} before the load" for name, when in found.items() if when == LOADED
+    }
+    assert len(found) == 6
 
 
 @pytest.mark.parametrize("more", ["", ", loaded"], ids=["after start-up", "after load"])

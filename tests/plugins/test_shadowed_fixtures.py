@@ -79,7 +79,6 @@ def test_a_store_that_is_configured_and_was_not_asked_is_named(
     monkeypatch.setattr(queues, "takers", lambda _: (0, 0))
     said: list[str] = []
     given: dict[str, Any] = {
-        "loaded": None,
         "player": SimpleNamespace(probe=lambda *_: None),
         "client": None,
         "stores": stores,
