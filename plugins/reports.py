@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from deployment.evidence.data.details import CHECK, SERIES
+from deployment.evidence.junit import in_xml
 from deployment.evidence.verdict import CheckOutcome
 from plugins.options import register
 from plugins.recorder import (
@@ -88,3 +90,22 @@ def _shortened(text: str) -> str:
     """Return a text of at most ``LONGEST`` characters."""
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]}\n… {len(text) - LONGEST} characters …\n{text[-half:]}"
+
+
+# -- fixtures of pytest that write junit.xml ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def record_xml_attribute() -> Callable[[str, object], None]:
+    """Record nothing: a check must not rename its testcase, and junit.xml has the attributes of its schema alone."""
+    return lambda name, value: None  # noqa: ARG005
+
+
+@pytest.fixture(scope="session")
+def record_testsuite_property(
+    record_testsuite_property: Callable[[str, object], None],
+) -> Callable[[str, object], None]:
+    """Record a property of all checks, without the characters that make the file unreadable."""
+    return lambda name, value: record_testsuite_property(
+        in_xml(name) if isinstance(name, str) else name, in_xml(str(value))
+    )

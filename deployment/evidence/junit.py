@@ -42,8 +42,8 @@ def build(records: Sequence[Record], checks: Path, clean: Callable[[str], str] =
     root.extend(_of_pytest(checks))
     root.append(_of_the_run(records))
     for element in root.iter():
-        element.text = element.text and _text(clean(element.text))
-        element.attrib.update({name: _text(clean(value)) for name, value in element.attrib.items()})
+        element.text = element.text and in_xml(clean(element.text))
+        element.attrib.update({name: in_xml(clean(value)) for name, value in element.attrib.items()})
     indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
@@ -74,7 +74,7 @@ def copy_file(folder: Path, target: Path) -> str | None:
     return None
 
 
-def _text(text: str) -> str:
+def in_xml(text: str) -> str:
     """Return the text without the characters that XML cannot contain."""
     return NOT_IN_XML.sub("�", text)
 

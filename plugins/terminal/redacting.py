@@ -103,24 +103,42 @@ def _cleaned_parts(value: Any, clean: Clean) -> Any:
 
 
 def _clean_value(value: Any, clean: Clean) -> Any:
-    """Return a property's value with all texts in it redacted, in types that JSON and xdist's connection have."""
+    """Return a property's value with all texts in it redacted, in types that JSON and xdist's connection have.
+
+    A value that no report can show, such as a list that holds itself, becomes a text that names its type.
+    """
+    try:
+        return _plain(value, clean)
+    except (RecursionError, ValueError, OverflowError):
+        return _without_text(value)
+
+
+def _plain(value: Any, clean: Clean) -> Any:
     if value is None or isinstance(value, bool):
         return value
     for number in (int, float):
         if isinstance(value, number):  # also a subclass, such as IntEnum or numpy's float64
+            str(number(value))  # raises ValueError for more digits than Python writes
             return number(value)
     if isinstance(value, dict):
-        return {_clean_key(name, clean): _clean_value(inner, clean) for name, inner in value.items()}
+        return {_clean_key(name, clean): _plain(inner, clean) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean_value(inner, clean) for inner in value]
+        return [_plain(inner, clean) for inner in value]
     return _clean_text(value, clean)
 
 
 def _clean_key(key: Any, clean: Clean) -> Any:
-    return _clean_text(key, clean) if isinstance(key, str | tuple) else _clean_value(key, clean)
+    return _clean_text(key, clean) if isinstance(key, str | tuple) else _plain(key, clean)
 
 
 def _clean_text(value: Any, clean: Clean) -> str:
     """Return a text of exactly the type ``str``, the only one that execnet sends; of any other object, its text."""
-    text = str.__str__(value) if isinstance(value, str) else str(value)
+    try:
+        text = str.__str__(value) if isinstance(value, str) else str(value)
+    except Exception:  # the code of a check's own class, which must not end the run
+        text = _without_text(value)
     return clean(text)
+
+
+def _without_text(value: object) -> str:
+    return f"<{type(value).__name__} without a text>"

@@ -181,6 +181,44 @@ def test_recording_fixtures_of_pytest_change_no_outcome(project: Project, worker
     assert cases["test_it"].get("owner") is None
 
 
+RECORDED = {
+    "an empty name": 'record_xml_attribute("name", "")',
+    "another name": 'record_xml_attribute("name", "test_other")',
+    "an empty classname": 'record_xml_attribute("classname", "")',
+    "a time": 'record_xml_attribute("time", "soon")',
+    "no name of XML": 'record_xml_attribute("my own <", None)',
+    "control characters": 'record_property("\\0\\x1b[31m", "\\0\\x08")',
+    "nothing": 'record_property("", None); record_property(None, "")',
+    "half a character": 'record_property("\\ud800", "\\udfff")',
+    "a long number": 'record_property("n", 10**5000)',
+    "a list that holds itself": 'rows = []; rows.append(rows); record_property("rows", rows)',
+    "no text": 'record_property("broken", type("B", (), {"__str__": lambda self: 1 / 0})())',
+    "control characters of the suite": 'record_testsuite_property("a\\0b", "\\0")',
+    "half a character of the suite": 'record_testsuite_property("\\ud800", "\\udfff")',
+}
+
+
+@pytest.mark.parametrize("family", ["xunit1", pytest.param("xunit2", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("recorded", RECORDED)
+def test_check_that_records_has_a_testcase(project: Project, recorded: str, family: str) -> None:
+    fixtures = "client, record_xml_attribute, record_property, record_testsuite_property"
+    body = f'{RECORDED[recorded]}; assert client.get("/health").status_code == 200'
+    project.add("auth", f"def test_it({fixtures}): {body}\n")
+    run = project.run("-n0", "-o", f"junit_family={family}", target=None)
+    assert run.code == 0, run.output
+    found = [(case.get("classname"), case.get("name")) for case in read(run.folder).iter("testcase")]
+    assert ("suites.auth.test_auth_more", "test_it") in found
+    assert len({*found}) == len(found) == 10, found
+
+
+def test_check_that_is_interrupted_does_not_pass_by_a_name_of_its_own(project: Project) -> None:
+    source = 'def test_it(client, record_xml_attribute): record_xml_attribute("name", "own"); raise KeyboardInterrupt\n'
+    project.add("auth", source)
+    run = project.run("-n0", target=None)
+    assert run.code == 2, run.output
+    assert "own" not in [case.get("name") for case in read(run.folder).iter("testcase")]
+
+
 @pytest.mark.parametrize("written", [None, "", "<testsuites><testsuite", "<testsuites/>"], ids=str)
 def test_recovered_run_has_steps_and_verdict(tmp_path: Path, written: str | None) -> None:
     """A killed run leaves no file or a torn one; control characters, markup and secrets do not spoil it."""
