@@ -115,6 +115,7 @@ class Tally:
     not_asked: dict[str, str] = field(default_factory=dict)  # check -> why this run cannot ask it
     harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
     advisory: set[str] = field(default_factory=set)  # expected checks that do not count for their gates
+    unfinished: set[str] = field(default_factory=set)  # checks that have begun, and whose teardown has not reported
 
     def expect(self, check: str, gate: str, samples: int = 0, *, advisory: bool = False) -> None:
         """Expect a check to pass, on at least ``samples`` samples; if it is advisory, its gate does not need it."""
@@ -126,6 +127,17 @@ class Tally:
     def record(self, result: CheckResult) -> None:
         """Record a check's result. A second, different outcome of the same check never improves the first."""
         self.results.setdefault(result.check, []).append(result)
+
+    def phase(self, check: str, name: str | None) -> None:
+        """Note which of its phases a check has reported: setup, call or teardown."""
+        (self.unfinished.discard if name == "teardown" else self.unfinished.add)(check)
+
+    def forget_unfinished(self) -> None:
+        """Remove the passes of checks whose teardown never reported: the end of the run cut them short."""
+        for check in self.unfinished & self.results.keys():
+            kept = [one for one in self.results.pop(check) if one.outcome is not CheckOutcome.PASSED]
+            if kept:
+                self.results[check] = kept
 
     def add_usage(self, check: str, requests: int, seconds: float, samples: int = 0) -> None:
         """Add the requests, answers and seconds that a check used, including its setup and teardown."""

@@ -235,6 +235,7 @@ class Coordinator(RunState):
         gate = self._tally.expected.get(check)
         if gate is None or (self._early is not None and self._early.add(report)) or self.has_cut_short(report):
             return
+        self._tally.phase(check, report.when)
         for text in warnings_in(report):
             self.warn(gate, text)
         self._tally.add_answers(check, answers_in(report))
@@ -331,6 +332,7 @@ class Coordinator(RunState):
         ``cut_short``: pytest itself stopped handing out checks (``-x``, ``--maxfail``).
         """
         with self._signals.shielded():
+            self._tally.forget_unfinished()
             if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
                 self._internal_error = True
                 self.stop(Reason("verify", "an internal error of the framework or of a plugin"))

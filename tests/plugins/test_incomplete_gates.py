@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from types import SimpleNamespace
 from typing import Any, cast
+from xml.etree import ElementTree
 
 import pytest
 
@@ -68,6 +70,62 @@ def test_interrupted_run_lists_no_gate_as_failed(project: Project, workers: str,
     assert {gate["outcome"] for gate in run.report["gates"]} <= {"passed", "incomplete", "not_run"}, run.report["gates"]
     assert decided(run, "health") == ["incomplete", 2, 1, 0]
     assert run.gate("redis")["outcome"] in ("incomplete", "not_run")
+
+
+ENDS = {
+    "a signal": "os.kill(os.getpid(), signal.SIGTERM)",
+    "Ctrl-C on all": "[os.kill(pid, signal.SIGINT) for pid in {os.getpid(), PARENT}]",
+    "an exit": "pytest.exit('enough', returncode=0)",
+}
+IN_TEARDOWN = """
+    import os, signal, time, pytest
+    PARENT = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    @pytest.fixture
+    def rows():
+        yield
+        {end}
+        time.sleep(5)
+    def test_it(client, rows): assert client.get("/health").status_code == 200
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "workers"),
+    [
+        ("a signal", "-n0"),
+        ("an exit", "-n0"),
+        pytest.param("Ctrl-C on all", "-n2", marks=pytest.mark.soak),
+        pytest.param("an exit", "-n2", marks=pytest.mark.soak),
+    ],
+)
+@pytest.mark.parametrize("target", [None, pytest.param("green", marks=pytest.mark.soak)])
+def test_check_whose_teardown_was_cut_short_has_not_passed(
+    project: Project, end: str, workers: str, target: str | None
+) -> None:
+    project.suite("redis", IN_TEARDOWN.format(end=ENDS[end]))
+    run = project.run(workers, target=target)
+    assert run.code != 0, run.output
+    outcome, checks, ran, failed = decided(run, "redis")
+    assert outcome != "passed", run.output
+    assert (checks, ran, failed) == (1, 0, 0)
+    [own] = [
+        one for one in json.loads((run.folder / "data.json").read_text())["checks"] if "test_redis.py" in one["id"]
+    ]
+    assert own["outcome"] == "not_run"
+    cases = ElementTree.parse(run.folder / "junit.xml").getroot().iter("testcase")  # noqa: S314  # our own file
+    assert [case for case in cases if case.get("classname") == "suites.redis.test_redis" and len(case) == 0] == []
+
+
+def test_last_check_that_ends_pytest_in_its_teardown(project: Project) -> None:
+    """Without its teardown it has not passed, although ``pytest.exit`` asks for exit code 0."""
+    project.suite("live", IN_TEARDOWN.format(end=ENDS["an exit"]))
+    run = project.run("-n0", target=None)
+    assert (run.code, decided(run, "live")) == (1, ["not_run", 1, 0, 0]), run.output
+
+
+def test_failed_check_whose_teardown_was_cut_short_has_failed(project: Project) -> None:
+    project.suite("redis", IN_TEARDOWN.format(end=ENDS["a signal"]).replace("== 200", "== 500"))
+    assert decided(project.run("-n0", target=None), "redis") == ["failed", 1, 1, 1]
 
 
 @pytest.mark.parametrize(
