@@ -29,6 +29,8 @@ CHECK_PREFIX, GROUP_PREFIX = "test", "Test"
 NO_CHECKS = frozenset({"fixture", "property", "cached_property"})
 """Decorators whose results pytest does not collect, under any name of the function."""
 CHECKS_KEY = re.compile(r"""(?:^|[{,])[ \t]*["']?checks["']?[ \t]*:""", re.MULTILINE)
+OPENED = re.compile(r"""^["']?checks["']?[ \t]*:""", re.MULTILINE)
+ENTRY = re.compile(r"""(?:^|[{,\s-])["']?(?:request|steps|expect)["']?[ \t]*:(?=\s)""", re.MULTILINE)
 LIST = ""
 """Stands for a list where a mapping has a key."""
 REQUESTS = ("request", "steps", "expect")
@@ -51,7 +53,7 @@ def declared(suites: Path) -> Iterator[str]:
             yield from (f"{file}::{check.name}" for check in load(path, file))
         except (InvalidChecks, OSError):
             # plugins.declarative reports it as a collection error, but not in a folder that pytest skips, such as dist.
-            if holds_a_list_of_checks(path):
+            if holds_a_list_of_checks(path) or hides_a_list_of_checks(path):
                 yield file
     yield from _described(suites)
 
@@ -179,7 +181,16 @@ def near(word: str, name: str) -> bool:
 def holds_a_list_of_checks(path: Path) -> bool:
     """Return whether a file is YAML or JSON whose key ``checks`` holds a list of checks; only its first megabyte counts."""
     text = beginning(path)
-    return "\0" not in text and CHECKS_KEY.search(text) is not None and _lists_checks(text)
+    return "\0" not in text and CHECKS_KEY.search(text) is not None and _lists_checks(text) is True
+
+
+def hides_a_list_of_checks(path: Path) -> bool:
+    """Return whether a file is no valid YAML, and has an entry of a check in a line after its key ``checks``."""
+    text = beginning(path)
+    opened = OPENED.search(text)
+    if opened is None or path.stat().st_size > LARGEST:  # the end of a large file is no mistake
+        return False
+    return ENTRY.search(text, opened.end()) is not None and _lists_checks(text) is None
 
 
 def beginning(path: Path) -> str:
@@ -193,10 +204,10 @@ def beginning(path: Path) -> str:
     return ""
 
 
-def _lists_checks(text: str) -> bool:
+def _lists_checks(text: str) -> bool | None:
     """Return whether an item of the list below the key ``checks`` of this text has a request, steps or an expectation.
 
-    The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
+    Return None if the text is no valid YAML before the first such item. The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
     """
     path: list[str | None] = []  # the key of each mapping around the event; None before a key
     try:
@@ -221,7 +232,7 @@ def _lists_checks(text: str) -> bool:
             if path and path[-1] != LIST:
                 path[-1] = None  # a value is complete
     except yaml.YAMLError:
-        pass
+        return None
     return False
 
 

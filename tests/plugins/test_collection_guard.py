@@ -107,6 +107,47 @@ def test_file_of_checks_with_a_mistake(tmp_path: Path, folder: str, entry: str) 
     assert uncollected(declared(tmp_path / "suites"), []) == [f"suites/health/{folder}/x.yaml"]
 
 
+SKIPPED = ["x.egg", ".hidden", "_darcs", "build", "CVS", "dist", "node_modules", "venv"]
+"""Names of folders in which pytest collects nothing."""
+MISTAKES = [
+    "checks:\n  - name: a: b\n    request: GET /health\n",
+    "checks:\n\t- name: a\n\t  request: GET /health\n",
+    "checks: [{name: a: b, request: GET /health}]\n",
+    "defaults: {{\nchecks:\n  - name: a\n    steps: []\n",
+    "checks:\n  - name: 'a\n    expect: 204\n",
+    "checks: # all\n  - name: \x07\n    request: GET /health\n",
+]
+
+
+@pytest.mark.parametrize("folder", SKIPPED)
+def test_file_of_checks_with_a_mistake_before_its_first_request(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / "suites" / "health" / folder / "x.yaml"
+    path.parent.mkdir(parents=True)
+    for text in MISTAKES:
+        path.write_text(text)
+        assert list(declared(tmp_path / "suites")) == [f"suites/health/{folder}/x.yaml"], text
+
+
+ROW = "  - {name: a, log: {request: GET /}}\n"
+UNUSABLE = [
+    "{{ template }}\nchecks: [database, redis]\n",
+    "checks: {{ checks }}\nusers: [a, b]\n",
+    "on: [push\njobs:\n  checks:\n    steps:\n      - run: make\n",
+    "# the checks: see below\nrequest: {{ body }}\n",
+    f"checks:\n{ROW * (1_100_000 // len(ROW))}",
+    "checks:\n  - name: a\n    when: {{ now }}\n",
+]
+"""Data that is no valid YAML, and a large file, of which only the beginning is read."""
+
+
+@pytest.mark.parametrize("number", range(len(UNUSABLE)))
+def test_data_with_a_mistake_in_a_folder_that_pytest_skips(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "suites" / "health" / "build" / "data.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(UNUSABLE[number])
+    assert list(declared(tmp_path / "suites")) == []
+
+
 @pytest.mark.parametrize("text", ["users: [a, b]\n", "checks: [database, redis]\n", "- a\n", "{{ template }}\n", ""])
 def test_data_in_a_folder_that_pytest_skips(tmp_path: Path, text: str) -> None:
     path = tmp_path / "suites" / "health" / "node_modules" / "data.yaml"
