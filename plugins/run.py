@@ -22,6 +22,7 @@ from deployment.model import Colour
 from deployment.settings import Settings, load
 from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
+from plugins.integrity.fixture_guard import exchanged
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
 from plugins.integrity.outcomes import Seal
 from plugins.integrity.resource_warnings import (
@@ -433,6 +434,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is None:
         return (yield)
+    if redactor_key in item.config.stash and (what := exchanged(item)) is not None:
+        pytest.fail(f"{what} was exchanged or left out while the check was set up, so it proves nothing", pytrace=False)
     coroutines = item.config.stash.setdefault(coroutines_key, Coroutines(suites_of(item.config)))
     with recorder.slow.calling(), coroutines.watched(getattr(item, "function", None)):
         return (yield)

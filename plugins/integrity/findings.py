@@ -11,7 +11,7 @@ import pytest
 
 from plugins.integrity.bound_names import unbound
 from plugins.integrity.collection_guard import is_data, parse, shortened
-from plugins.integrity.fixture_guard import clashes, shadowed, unknown
+from plugins.integrity.fixture_guard import clashes, remember, shadowed, unknown
 from plugins.integrity.hook_guard import Problem, foreign_hooks, replaced
 from plugins.integrity.process_guard import file_hashes
 from plugins.stages import gate_of, python_files
@@ -123,6 +123,7 @@ class CollectionWatch:
         """Store each item as it is found: no hook that is registered later can remove it before."""
         self._found.append(item)
         self._parameters[item.nodeid] = dict(_parameters_of(item))
+        remember(item)
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         """Store the files that pytest collects."""

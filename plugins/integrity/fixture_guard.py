@@ -10,13 +10,43 @@ from typing import Any
 import pytest
 from _pytest.fixtures import FixtureFunctionDefinition
 
-from plugins.integrity.hook_guard import Problem, origin
+from plugins.integrity.hook_guard import Problem, is_known_function, origin
 from plugins.stages import GateNode
 
 FRAMEWORK = ("plugins.fixtures", "plugins.described.fixtures")
 """The modules with the fixtures of checks."""
 REPLACEABLE = ("client", "base_url", "live_client", "live")
 """The fixtures that a project may replace in all checks: whom they ask. See ``plugins.declarative.items``."""
+functions_key = pytest.StashKey[dict[int, tuple[Any, Any]]]()
+"""The fixtures by ``id``, each with the function that it had when the first check that uses it was collected."""
+
+
+def remember(item: pytest.Item) -> None:
+    """Store the functions of a check's fixtures; a conftest or a fixture could exchange them later."""
+    known = item.config.stash.setdefault(functions_key, {})
+    for definitions in getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).values():
+        for one in definitions:
+            known.setdefault(id(one), (one, one.func))
+
+
+def exchanged(item: pytest.Item) -> str | None:
+    """Return which fixture of a check was exchanged or left out while it was set up; None if each gave its own value."""
+    if type(item) is not pytest.Function:
+        return None
+    info, used = item._fixtureinfo, item._request._fixture_defs
+    known = item.config.stash.get(functions_key, {})
+    for definitions in info.name2fixturedefs.values():
+        for one in definitions:
+            _, function = known.get(id(one), (one, one.func))
+            if one.func is not function and not is_known_function(one.func):
+                return f"the function of fixture {one.argname}"
+    for name in set(info.initialnames) - {"request"}:  # pytest makes this one for each check
+        if name not in item.funcargs or name not in used:
+            return f"the fixture {name}"
+        result = used[name].cached_result
+        if result is not None and result[0] is not item.funcargs[name]:
+            return f"the value of fixture {name}"
+    return None
 
 
 def clashes(config: pytest.Config, items: Sequence[pytest.Item]) -> list[Problem]:

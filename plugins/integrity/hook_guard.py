@@ -83,7 +83,7 @@ def _foreign(config: pytest.Config) -> Iterator[Problem]:
         for one in getattr(config.hook, name).get_hookimpls():
             function = getattr(one.function, "__func__", one.function)
             if name in DECIDING_HOOKS:
-                known = _is_known_function(function) and _is_known_plugin(one.plugin)
+                known = is_known_function(function) and _is_known_plugin(one.plugin)
             else:
                 # A conftest can import a hook or make it by exec: then only the plugin's own file is below suites/.
                 files = (_code_file(function), _plugin_file(one.plugin))
@@ -131,7 +131,7 @@ def _is_known_plugin(plugin: object) -> bool:
     return not isinstance(plugin, ModuleType) or _is_known(plugin)
 
 
-def _is_known_function(function: Callable[..., Any]) -> bool:
+def is_known_function(function: Callable[..., Any]) -> bool:
     """Return whether a function was defined in a known module: its globals cannot be exchanged, unlike its names."""
     scope = getattr(function, "__globals__", None)
     if not isinstance(scope, dict):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from plugins.described import stores as described
+from tests.plugins.project import Project
 from tests.plugins.test_verify_an_address import Shopping, shopping
 from tests.verification.shop_server import DESCRIPTION
 from verification.stores import connections, queues
@@ -93,3 +94,65 @@ def test_a_store_that_is_configured_and_was_not_asked_is_named(
     described.takes_no_jobs(**given)
     assert len(said) == len(warned), said
     assert all(word in text for word, text in zip(warned, said, strict=True)), said
+
+
+REPLACES = {
+    "a value": "request.node.funcargs['answer'] = 500",
+    "the value of a parameter": "request.node.funcargs['path'] = '/other'",
+    "the fixtures that run": "request.node.fixturenames.remove('judged')",
+    "the code of a fixture": "request.node._fixtureinfo.name2fixturedefs['answer'][-1].func = lambda client: 500",
+}
+JUDGED = """
+    import pytest
+
+    @pytest.fixture(autouse=True)
+    def helper(request, monkeypatch):
+        if "test_it" in request.node.name:
+            request.node.funcargs.setdefault("early", 1)
+            {code}
+
+    @pytest.fixture
+    def answer(client): return client.get("/health").status_code
+
+    @pytest.fixture
+    def judged(answer): assert answer == {judged}
+
+    @pytest.mark.usefixtures("judged")
+    @pytest.mark.parametrize("path", ["/health"])
+    def test_it(request, client, answer, path):
+        assert answer == {expected}
+        assert path == "/health"
+"""
+
+
+@pytest.mark.parametrize("what", REPLACES)
+def test_fixture_that_replaces_those_of_a_check(project: Project, what: str) -> None:
+    answer = 500 if "answer" in REPLACES[what] else 200
+    source = JUDGED.format(code=REPLACES[what], expected=answer, judged=200 if "value" in what else 500)
+    project.add("auth", source.replace('== "/health"', '== "/other"') if "parameter" in what else source)
+    run = project.run("-n0", target=None)
+    assert run.code == 1, run.output
+    assert "while the check was set up" in run.report["reason"], run.report["reason"]
+
+
+def test_fixtures_that_read_and_add_are_accepted(project: Project) -> None:
+    code = "request.fixturenames.remove('judged'); request.node.fixturenames.append('tmp_path'); "
+    code += "request.getfixturevalue('answer'); len(request.node.funcargs)"
+    project.add("auth", JUDGED.format(code=code, expected=200, judged=200))
+    source = """
+        import pytest
+
+        class TestCases:
+            @pytest.fixture(params=["/health", "/health?again"])
+            def path(self, request): return request.param
+
+            @pytest.fixture
+            def client(self, client): return client
+
+            def test_it(self, client, path, tmp_path, request):
+                assert client.get(path).status_code == 200
+                request.node.funcargs["path"] = "later"
+    """
+    project.add("endpoints", source)
+    run = project.run("-n0", target=None)
+    assert run.code == 0, run.output
