@@ -207,7 +207,8 @@ def beginning(path: Path) -> str:
 def _lists_checks(text: str) -> bool | None:
     """Return whether an item of the list below the key ``checks`` of this text has a request, steps or an expectation.
 
-    Return None if the text is no valid YAML before the first such item. The text is read until its first mistake, and to the depth of a file of checks: deeper, libyaml becomes slow.
+    Return None if the text is no valid YAML before the first such item. The text is read until its first mistake, and to the
+    depth of a file of checks: deeper, libyaml becomes slow.
     """
     path: list[str | None] = []  # the key of each mapping around the event; None before a key
     try:
