@@ -42,8 +42,9 @@ from plugins.stages import ADVISORY, MARKERS, check_of, gate_of, is_ordinary, to
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
 from plugins.terminal.redacting import redact, redact_collection, redact_name, redact_warning
-from plugins.terminal.tracebacks import shorten
+from plugins.terminal.tracebacks import shorten, show_instead, text_of
 from verification.declarative.exemptions import today
+from verification.redaction.printable import printable
 from verification.redaction.redactor import LearningRedactor
 
 if TYPE_CHECKING:
@@ -260,18 +261,18 @@ class Hooks:
         self._junit_copy = junit_copy
         self._run = coordinator
         self._progress = progress
-        self._session: pytest.Session | None = None
+        self._started = False
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
+    def pytest_sessionstart(self) -> None:
         """Install the run's signal handlers, and print the headline."""
-        self._session = session
         self._run.signals.install()
         self._progress.headline(self._run)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:
         """Collect nothing in a refused run."""
+        self._started = True
         if self._run.refusal is None:
             return None
         session.items = []
@@ -328,17 +329,15 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Record a defect of pytest, of a plugin, or of this framework; refuse the run if a plugin fails before it began."""
-        text = str(excrepr)
-        cleaned = self._run.redactor.clean(text)
-        if cleaned != text:
-            excrepr.toterminal = lambda writer: writer.line(
-                cleaned
-            )  # every plugin prints the error through this method
         problem = blamed(self._config, excinfo.value) if not self._run.checks else None
-        if problem is not None:
-            self._run.refuse(Refused(problem.what, hint=problem.hint))
-        else:
+        show_instead(excrepr, self._run.redactor.clean(text_of(excrepr, problem, self._config)))
+        if problem is None:
             self._run.internal_fault()
+            return
+        refusal = Refused(problem.what, hint=problem.hint)
+        self._run.refuse(refusal)
+        if not self._started:  # pytest would exit with 3, and cannot show a verdict yet
+            raise pytest.UsageError(self._run.redactor.clean(printable(str(refusal))))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
@@ -383,12 +382,29 @@ class Hooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, None, None]:
         """Restore the signal handlers last, so that a late signal changes nothing, and undo another plugin's exit code."""
+        session: pytest.Session | None = self._config.pluginmanager.get_plugin("session")
+        if session is not None and not self._run.finalized:  # a plugin ended the run before it had started
+            self._run.finish(int(session.exitstatus))
+            self._run.finalize(None)
+            self._copy_junit()
         try:
             return (yield)
         finally:
             self._run.signals.restore()
-            if self._session is not None and self._run.finalized:
-                self._session.exitstatus = self._run.exit_code()
+            if session is not None:
+                session.exitstatus = self._run.exit_code()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Refuse a run if an installed plugin fails in this hook: pytest would exit with 1, which means rejected."""
+    try:
+        return (yield)
+    except Exception as error:
+        problem = None if isinstance(error, pytest.UsageError) else blamed(config, error)
+        if problem is None or run_options.read(config, suites_of(config)).mode is Mode.ORDINARY:
+            raise
+        raise pytest.UsageError(printable(str(Refused(problem.what, hint=problem.hint)))) from None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

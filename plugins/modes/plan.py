@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,7 @@ class PlanMode:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:
         """Collect nothing if the run would be refused before it collects."""
+        self._started = True
         if self._refusal is None:
             return None
         session.items = []
@@ -98,13 +100,21 @@ class PlanMode:
         self._exit_code = REFUSED if self._refused else 0
         return True
 
-    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Print the plugin that failed while pytest collected, for which the run would be refused."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: Any, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Print the plugin that failed before the checks, for which the run would be refused."""
         problem = blamed(self._config, excinfo.value)
         self._exit_code = INTERNAL_ERROR if problem is None else REFUSED
+        if problem is None:
+            return
+        refusal = printable(str(Refused(problem.what, hint=problem.hint)))
+        if not self._started:  # pytest would exit with 3, and may not have a terminal yet
+            raise pytest.UsageError(refusal)
+        if not self._config.option.fulltrace:
+            excrepr.toterminal = lambda writer: writer.line(printable(problem.what))
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if problem is not None and terminal is not None:
-            terminal.write_line(printable(f"REFUSED: {Refused(problem.what, hint=problem.hint)}"), red=True)
+        if terminal is not None:
+            terminal.write_line(f"REFUSED: {refusal}", red=True)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
@@ -112,6 +122,13 @@ class PlanMode:
         yield
         session.exitstatus = self._exit_code
 
+    def pytest_unconfigure(self) -> None:
+        """Let a plan that a plugin ended before it had started be no success."""
+        session: pytest.Session | None = self._config.pluginmanager.get_plugin("session")
+        if session is not None and not (self._started or session.exitstatus):
+            session.exitstatus = self._exit_code
+
+    _started = False
     _exit_code = REFUSED
     _refused = False
 

@@ -13,6 +13,7 @@ import pytest
 
 from deployment.errors import DeploymentError
 from deployment.project import FRAMEWORK
+from plugins.integrity.hook_guard import Problem
 
 ABOUT_THE_RELEASE = (AssertionError, httpx.HTTPError, DeploymentError)
 """Errors that tell of the release or its cloud; any other one may be a defect, and keeps its whole traceback."""
@@ -39,6 +40,18 @@ def shorten(call: pytest.CallInfo[Any], *, full: bool) -> None:
     elif _is_hidden(lines[-1]):
         found.value.__cause__ = None  # the library's error, whose lines are as long; this one names the problem
         call.excinfo = pytest.ExceptionInfo.from_exception(found.value.with_traceback(_linked(own)))
+
+
+def text_of(excrepr: Any, problem: Problem | None, config: pytest.Config) -> str:
+    """Return the text of an internal error: without the traceback if a plugin is the problem, unless ``--full-trace`` is given."""
+    if problem is None or config.option.fulltrace:
+        return str(excrepr)
+    return f"{problem.what} (--full-trace shows where)"
+
+
+def show_instead(excrepr: Any, text: str) -> None:
+    """Let every plugin show this text for an internal error."""
+    excrepr.toterminal = lambda writer: writer.line(text)  # every plugin prints the error through this method
 
 
 def _walk(line: TracebackType | None) -> Iterator[TracebackType]:

@@ -117,6 +117,47 @@ def test_installed_plugin_that_fails_while_it_collects(
         assert run.calls == []
 
 
+RAISES = "raise RuntimeError('broken')"
+AT_ITS_START = {
+    "configure": f"def pytest_configure(config): {RAISES}\n",
+    "configure, exits": "def pytest_configure(config): raise SystemExit(0)\n",
+    "sessionstart": f"def pytest_sessionstart(session): {RAISES}\n",
+    "report_header": f"def pytest_report_header(config): {RAISES}\n",
+    "cmdline_main": f"def pytest_cmdline_main(config): {RAISES}\n",
+    "collection": f"def pytest_collection(session): {RAISES}\n",
+}
+
+
+@pytest.mark.parametrize("hook", sample(AT_ITS_START, "configure", "sessionstart", "cmdline_main", "collection"))
+@pytest.mark.parametrize("kind", ["deploy", "plan", "verify"])
+def test_installed_plugin_that_fails_at_its_start_is_refused_by_its_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch, hook: str, kind: str
+) -> None:
+    """pytest would exit with 3 or 1, and a CI system would keep an older junit.xml."""
+    option = distribution(project, monkeypatch, "pytest-frozen", AT_ITS_START[hook], "frozen")
+    older = project.path / "junit.xml"
+    older.write_text("<testsuites/>")
+    given = ["--plan"] if kind == "plan" else [f"--junitxml={older}"]
+    run = project.run(option, *given, target=None if kind == "verify" else "green")
+    assert (run.code, run.calls) == (4, []), run.output
+    assert "plugin frozen (pytest-frozen 1.0) failed with" in run.output
+    assert "-p no:frozen" in run.output
+    assert "Traceback" not in run.output
+    if kind != "plan" and hook != "cmdline_main":
+        assert run.report["verdict"] == "refused"
+        assert "plugin frozen" in older.read_text()
+
+
+@SOAK
+@pytest.mark.parametrize("option", ["--plan", "-q"])
+def test_installed_plugin_that_ends_pytest_at_its_start_is_no_success(
+    project: Project, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    source = "def pytest_configure(config): pytest.exit('enough', 0)\n"
+    run = project.run(distribution(project, monkeypatch, "pytest-frozen", source, "frozen"), option)
+    assert (run.code, run.calls) == (4, []), run.output
+
+
 BESIDE_CHECKS = (
     "sessionstart",
     "report_header",
