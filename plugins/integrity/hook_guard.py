@@ -207,6 +207,16 @@ def blamed(config: pytest.Config, error: BaseException) -> Problem | None:
     return None
 
 
+def packages_of_others(config: pytest.Config) -> set[str]:
+    """Return the top-level modules of the installed plugins of others."""
+    installed = [plugin for plugin, _ in config.pluginmanager.list_plugin_distinfo() if not _is_known_module(plugin)]
+    return {_top_level(getattr(plugin, "__name__", type(plugin).__module__)) for plugin in installed}
+
+
+def _is_known_module(plugin: object) -> bool:
+    return isinstance(plugin, ModuleType) and _is_known(plugin)
+
+
 def _installed(config: pytest.Config, package: str, plugin: object = None) -> tuple[str, str] | None:
     """Return the installed plugin of this package by the name that ``-p no:`` takes, and how to run without it."""
     for installed, distinfo in config.pluginmanager.list_plugin_distinfo():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import threading
 import traceback
@@ -23,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from plugins.integrity.hook_guard import blamed
+from plugins.integrity.hook_guard import blamed, packages_of_others
 
 ALWAYS_ERRORS = (pytest.PytestUnhandledThreadExceptionWarning,)
 """Warnings without which a failure is lost; ``-W ignore`` does not apply to them."""
@@ -38,12 +39,14 @@ RECORDING = "record_(property|xml_attribute) is "
 class WarningsOfPlugins:
     """A plugin that keeps warnings of other plugins from ending pytest: pytest.ini turns them into errors, for checks.
 
-    While pytest starts or ends, and while it passes on a report, no check runs.
+    While pytest starts or ends, and while it passes on a report, no check runs. During a check the module that warns tells
+    a plugin's warning from one of the check.
     """
 
     LINE = "default"
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._known = config.known_args_namespace
         self._known.pythonwarnings = [*(self._known.pythonwarnings or ()), self.LINE]
         self._filters = warnings.catch_warnings()
@@ -61,6 +64,13 @@ class WarningsOfPlugins:
             lines.remove(self.LINE)
             self._known.pythonwarnings = lines[::-1]
             _warn_between_checks()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> None:
+        """Only show the warnings of plugins' code around a check; pytest has applied its filters and the check's marks."""
+        # A hook that warns of its caller names pluggy, which calls it; no check's code is called by pluggy.
+        packages = "|".join(map(re.escape, sorted({*packages_of_others(self._config), "pluggy"})))
+        warnings.filterwarnings("default", module=rf"(?:{packages})(?:\.|$)")
 
     # pytest applies its filters around these hooks, in wrappers outside of these, which are the innermost ones.
     @pytest.hookimpl(wrapper=True, trylast=True)

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.plugins.project import PROMOTED, ROOT, Project
+from tests.plugins.project import PROMOTED, REJECTED, ROOT, Project
 from tests.plugins.test_evasions import refused
 from tests.plugins.test_foreign_plugins import CALLS_NOTHING, SOAK, mostly_soak
 from tests.soak import sample
@@ -161,6 +161,9 @@ def test_installed_plugin_that_ends_pytest_at_its_start_is_no_success(
 BESIDE_CHECKS = (
     "sessionstart",
     "report_header",
+    "runtest_logstart",
+    "runtest_setup",
+    "runtest_teardown",
     "runtest_logreport",
     "sessionfinish",
     "terminal_summary",
@@ -173,6 +176,8 @@ BESIDE_CHECKS = (
     sample(
         [f"pytest_{hook} {workers}" for workers in ("-n0", "-n2") for hook in BESIDE_CHECKS],
         "pytest_sessionstart -n0",
+        "pytest_runtest_setup -n0",
+        "pytest_runtest_setup -n2",
         "pytest_sessionfinish -n0",
         "pytest_sessionfinish -n2",
     ),
@@ -187,6 +192,25 @@ def test_installed_plugin_that_warns_beside_the_checks_changes_nothing(
     monkeypatch.setenv("PYTHONPATH", f"{project.path / 'installed'}{os.pathsep}{ROOT}")  # for the workers
     run = project.run(option, workers) if workers == "-n0" else project.run_outside(option, workers)
     assert run.result == PROMOTED, run.output
+
+
+WARNS = "import warnings\ndef test_warns(client): warnings.warn('old', DeprecationWarning)\n"
+OF_A_PLUGIN = "import pytest_old\ndef test_warns(client): pytest_old.use()\n"
+
+
+@pytest.mark.parametrize("check", mostly_soak(WARNS, OF_A_PLUGIN))
+def test_warning_of_a_check_still_fails_it_beside_a_plugin_that_warns(
+    project: Project, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    source = """
+        import warnings
+        def pytest_runtest_setup(): warnings.warn("old", DeprecationWarning)
+        def use(): warnings.warn("old", DeprecationWarning, stacklevel=2)
+    """
+    project.add("endpoints", check)
+    run = project.run(distribution(project, monkeypatch, "pytest-old", source, "old"))
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: test_warns"), run.report["reason"]
 
 
 @pytest.mark.parametrize("hook", mostly_soak("pytest_unconfigure()", "pytest_unconfigure(config)"))
