@@ -49,15 +49,8 @@ TARGETS = (*Colour, AUTO)
 RENAMED = {"--on-sick-live": "--allow-unhealthy-live"}
 """The options that no longer exist, with the names that replace them."""
 # With these options pytest prints something and runs no check, so that no report is written.
-INFORMATION_OPTIONS = (
-    "collectonly",
-    "help",
-    "version",
-    "markers",
-    "showfixtures",
-    "show_fixtures_per_test",
-    "cacheshow",
-)
+INFORMATION_OPTIONS: tuple[str, ...] = ("collectonly", "help", "version", "markers", "cacheshow")
+INFORMATION_OPTIONS += ("showfixtures", "show_fixtures_per_test")
 
 
 STRICTNESS = frozenset(
@@ -134,12 +127,16 @@ class RunOptions:
             raise Refused(f"{option}: {error}", hint="docs/run-a-deployment.md describes both options.") from None
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options; ``--base-url`` is shared with a plugin that already defines it."""
-    group = parser.getgroup("deployment", "blue/green deployment")
-    _add_deployment_options(group)
-    _add_recorded_options(group)
-    _add_verification_options(group)
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options; ``--base-url`` is shared with a plugin that already defines it. Raise UsageError for another such plugin."""
+    group, manager = parser.getgroup("deployment", "blue/green deployment"), pluginmanager
+    try:
+        for add in (_add_deployment_options, _add_recorded_options, _add_verification_options):
+            add(group)
+    except ValueError as error:  # pytest does not say which plugin defined the option
+        names = {manager.get_name(one) for one, _ in manager.list_plugin_distinfo() if hasattr(one, "pytest_addoption")}
+        hint = f"Run without it: add one of {', '.join(sorted(f'-p no:{name}' for name in names))}"
+        raise pytest.UsageError(f"an installed plugin has an option of this name: {error}\n  {hint}") from None
 
 
 def _add_deployment_options(group: pytest.OptionGroup) -> None:

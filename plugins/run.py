@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import warnings
@@ -65,6 +66,20 @@ coroutines_key = pytest.StashKey[Coroutines]()
 def suites_of(config: pytest.Config) -> Path:
     """Return the folder of the checks: ``suites/`` beside pytest.ini."""
     return run_options.project_of(config).suites
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Raise UsageError if ``testpaths`` names nothing: pytest warns, and pytest.ini turns that into an error with a traceback."""
+    config: pytest.Config | None = pluginmanager.get_plugin("pytestconfig")
+    if config is None:
+        return
+    paths, root = config.getini("testpaths"), run_options.project_of(config).root
+    if not paths or any(glob.glob(path, root_dir=root, recursive=True) for path in paths):
+        return
+    given = parser.parse_known_args(list(config.invocation_params.args))  # this framework's options are known by now
+    if not given.file_or_dir and config.invocation_params.dir == root:
+        hint = "Omit -o testpaths, or let pytest.ini say: testpaths = suites"
+        raise pytest.UsageError(str(Refused(f"testpaths names no file and no folder: {' '.join(paths)}", hint=hint)))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -105,6 +105,14 @@ CASES = {
     "plan without terminal output": Case(
         (*GREEN, "--plan", "-p", "no:terminalreporter"), ("remove -p no:terminalreporter",), reported=False
     ),
+    "testpaths: missing": Case(
+        (*GREEN, "-o", "testpaths=missing"), ("testpaths names no file and no folder: missing",), reported=False
+    ),
+    "testpaths: missing, two words": Case(
+        ("--target", "green", "--plan", "--override-ini=testpaths=missing"), ("Omit -o testpaths",), reported=False
+    ),
+    "testpaths: missing, verification": Case(("-o", "testpaths=missing"), ("Omit -o testpaths",), reported=False),
+    "addopts: none": Case((*GREEN, "-o", "addopts="), ("-o addopts changes a setting of pytest.ini",)),
     "contract: missing": Case(GREEN, ("contract.yaml cannot be used: No such file",), _contract(None)),
     "contract: not YAML": Case(GREEN, ("is not YAML",), _contract("paths: [")),
     "contract: something else": Case(GREEN, ("#/paths", "has no paths"), _contract("openapi: 3.1.0")),
@@ -198,6 +206,7 @@ FOR_SOAK = {
     "load workers: too many",
     "load workers: more than users, planned",
     "plan: contract",
+    "addopts: none",
 }
 
 

@@ -158,6 +158,20 @@ def test_installed_plugin_that_ends_pytest_at_its_start_is_no_success(
     assert (run.code, run.calls) == (4, []), run.output
 
 
+@pytest.mark.parametrize("options", mostly_soak("--target=green", "--plan --target=green", ""))
+def test_installed_plugin_that_defines_an_option_of_the_framework(
+    project: Project, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """`-o addopts=` loads locust's plugin, which has a --host as well."""
+    source = "def pytest_addoption(parser): parser.addoption('--host', '-H')\n"
+    option = distribution(project, monkeypatch, "pytest-hosts", source, "hosts")
+    run = project.run(option, *options.split(), target=None)
+    assert (run.code, run.calls, run.report) == (4, [], {}), run.output
+    assert "--host" in run.output
+    assert "-p no:hosts" in run.output
+    assert "Traceback" not in run.output
+
+
 BESIDE_CHECKS = (
     "sessionstart",
     "report_header",
