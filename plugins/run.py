@@ -412,12 +412,21 @@ class Hooks:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    """Refuse a run if an installed plugin fails in this hook: pytest would exit with 1, which means rejected."""
+    """Refuse a run if an installed plugin fails in this hook: pytest would exit with 1, which means rejected.
+
+    A run that is refused before it has a report leaves no older file of ``--junitxml``.
+    """
     try:
         return (yield)
     except Exception as error:
         problem = None if isinstance(error, pytest.UsageError) else blamed(config, error)
-        if problem is None or run_options.read(config, suites_of(config)).mode is Mode.ORDINARY:
+        options = run_options.read(config, suites_of(config))
+        if options.mode is Mode.ORDINARY:
+            raise
+        copy = _absolute(getattr(config.option, "xmlpath", None))
+        if copy is not None and coordinator_key not in config.stash:
+            junit.copy_file(options.reports / "no run", copy)
+        if problem is None:
             raise
         raise pytest.UsageError(printable(str(Refused(problem.what, hint=problem.hint)))) from None
 

@@ -396,3 +396,32 @@ def test_place_that_cannot_be_written_changes_no_exit_code(project: Project) -> 
     assert run.result == PROMOTED, run.output
     assert "taken/mine.xml was not written (" in run.output
     assert "--junitxml=" in run.output
+
+
+@pytest.mark.parametrize(
+    ("given", "stays"),
+    [
+        (["--target=green", "-p", "no:terminal"], False),
+        pytest.param(["--target=green", "--reports=pytest.ini"], False, marks=pytest.mark.soak),
+        (["--target=green", "-p", "no:deployment-run"], False),
+        (["-p", "no:deployment-run", "--collect-only"], True),
+    ],
+    ids=["no terminal", "no folder", "no plugin", "no run"],
+)
+def test_older_copy_is_removed_if_the_command_line_is_refused(project: Project, given: list[str], stays: bool) -> None:
+    """A CI system would read it as the result of the run that was refused."""
+    older = project.path / "older.xml"
+    older.write_text("<testsuites/>")
+    run = project.run(*given, "--junitxml=older.xml", target=None)
+    assert run.code == (0 if stays else 4), run.output
+    assert older.exists() == stays
+
+
+def test_evidence_of_another_run_is_never_removed(project: Project) -> None:
+    kept = project.path / "reports" / "earlier" / "junit.xml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("<testsuites/>")
+    (kept.parent / "audit.jsonl").write_text("")
+    run = project.run("-p", "no:terminal", f"--junitxml={kept}")
+    assert run.code == 4, run.output
+    assert kept.read_text() == "<testsuites/>"
