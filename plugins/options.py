@@ -49,8 +49,8 @@ TARGETS = (*Colour, AUTO)
 RENAMED = {"--on-sick-live": "--allow-unhealthy-live"}
 """The options that no longer exist, with the names that replace them."""
 # With these options pytest prints something and runs no check, so that no report is written.
-INFORMATION_OPTIONS: tuple[str, ...] = ("collectonly", "help", "version", "markers", "cacheshow")
-INFORMATION_OPTIONS += ("showfixtures", "show_fixtures_per_test")
+_SHOWS_FIXTURES = ("showfixtures", "show_fixtures_per_test")
+INFORMATION_OPTIONS = ("collectonly", "help", "version", "markers", "cacheshow", *_SHOWS_FIXTURES)
 
 
 STRICTNESS = frozenset(

@@ -68,9 +68,13 @@ class WarningsOfPlugins:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self) -> None:
         """Only show the warnings of plugins' code around a check; pytest has applied its filters and the check's marks."""
+        warnings.filterwarnings("default", module=self._modules_of_plugins)
+
+    @functools.cached_property
+    def _modules_of_plugins(self) -> str:
         # A hook that warns of its caller names pluggy, which calls it; no check's code is called by pluggy.
         packages = "|".join(map(re.escape, sorted({*packages_of_others(self._config), "pluggy"})))
-        warnings.filterwarnings("default", module=rf"(?:{packages})(?:\.|$)")
+        return rf"(?:{packages})(?:\.|$)"
 
     # pytest applies its filters around these hooks, in wrappers outside of these, which are the innermost ones.
     @pytest.hookimpl(wrapper=True, trylast=True)
