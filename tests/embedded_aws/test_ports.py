@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -77,3 +78,28 @@ def test_another_process_on_the_port_is_not_the_instances_health(
         monkeypatch.setattr(module, "free_port", lambda: next(ports))
         with pytest.raises(DeploymentFailed, match="another process"):
             start(images, processes, "exec sleep 60")
+
+
+MAIN_THREAD_ENDS_FIRST = """
+import ctypes, os, threading, time
+
+def work():
+    time.sleep(0.3)
+    os._exit(3)
+
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_instance_whose_other_threads_still_end_is_waited_for(processes: Processes, tmp_path: Path) -> None:
+    """Such a process is a zombie that cannot be waited for yet; without a wait its exit code is lost."""
+    (tmp_path / "ends.py").write_text(MAIN_THREAD_ENDS_FIRST)
+    environment = processes.environment(tmp_path, {}, 1)
+    process = processes.spawn("exec python ends.py", tmp_path, environment, tmp_path / "log")
+    instance = Instance("one", "two", process.pid, process.create_time(), 1)
+    ends = time.monotonic() + 20
+    while processes.alive(instance) and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert not processes.alive(instance)
+    assert processes.stop(instance, 2.0) == 3

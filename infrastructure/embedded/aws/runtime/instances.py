@@ -16,6 +16,7 @@ from threading import Lock
 import psutil
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+REAPED_WITHIN_S = 5.0
 START_TIME_TOLERANCE_S = 1.0
 """psutil derives start times from clock ticks and boot time; two readings may differ by less than this."""
 
@@ -75,7 +76,7 @@ class Processes:
     def stop(self, instance: Instance, grace_s: float) -> int | None:
         """Stop the instance's group as `stop_tree` does; return its exit code, or None if it is not known."""
         process = _same_process(instance)
-        return self.exit_code(instance.pid) if process is None else self.stop_tree(process, grace_s)
+        return self._reap(instance.pid) if process is None else self.stop_tree(process, grace_s)
 
     def stop_tree(self, leader: psutil.Process, grace_s: float) -> int | None:
         """Send SIGTERM to the leader's group, SIGKILL after `grace_s` seconds; return its exit code, or None."""
@@ -86,7 +87,7 @@ class Processes:
             for process in family:  # also those that left the group
                 _quietly(process.kill)
             self._gone(leader.pid, family, 5.0)
-        code = self.exit_code(leader.pid)
+        code = self._reap(leader.pid)
         with self._lock:
             self._children.pop(leader.pid, None)
         return code
@@ -102,6 +103,15 @@ class Processes:
             _quietly(process.kill)
         self._gone(0, strays, 5.0)
         return [process.pid for process in strays]
+
+    def _reap(self, pid: int) -> int | None:
+        """Wait until a child that has ended can be waited for: not yet while its other threads end, although it is a zombie."""
+        with self._lock:
+            child = self._children.get(pid)
+        try:
+            return child.wait(REAPED_WITHIN_S) if child else None
+        except subprocess.TimeoutExpired:
+            return None
 
     def _gone(self, leader: int, family: list[psutil.Process], within_s: float) -> bool:
         deadline = time.monotonic() + within_s
