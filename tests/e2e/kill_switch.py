@@ -1,4 +1,4 @@
-"""Kills its own process with SIGKILL at a line of a journal; the framework does not know about it.
+"""Kills its own process with SIGKILL, or sends it SIGTERM, at a line of a journal; the framework does not know about it.
 
 pytest loads it as a plugin (``-p tests.e2e.kill_switch``); a script is run through it
 (``python -m tests.e2e.kill_switch SCRIPT …``).
@@ -24,11 +24,14 @@ from deployment import project
 from deployment.evidence.journal import Journal, Record
 
 SPOT = "KILL_SPOT"
-"""The environment variable with the moment of the kill: ``before LABEL`` or ``after LABEL`` (see ``label``), or ``while LOAD``."""
+"""The environment variable with the moment of the kill: ``before LABEL`` or ``after LABEL`` (see ``label``), or ``while LOAD``.
+
+``sigterm LABEL``: SIGTERM right after the line. A test that reads the journal may send it too late.
+"""
 SETTINGS = "KILL_SETTINGS"
 """The environment variable that names another deployment.toml."""
 LOAD = "locust"
-BEFORE, AFTER, WHILE = "before", "after", "while"
+BEFORE, AFTER, WHILE, SIGTERM = "before", "after", "while", "sigterm"
 LONGEST_WAIT_S = 120.0
 
 
@@ -81,7 +84,9 @@ def _kill_at_line(moment: str, spot: str) -> None:
         if here and moment == BEFORE:
             _die()
         record = append(self, kind, **data)
-        if here:
+        if here and moment == SIGTERM:
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif here:
             _die()
         return record
 

@@ -108,10 +108,7 @@ def test_signal_after_the_bake_rolls_back(
 ) -> None:
     """A signal after the bake, before the verdict is journalled, still rolls the promotion back."""
     with user_of(up_sandbox) as user:
-        running = killing.deploy(up_sandbox, fast_settings)
-        running.wait_for("traffic")
-        running.signal(signal.SIGTERM)
-        ran = up_sandbox.wait(running)
+        ran = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings, spot="sigterm traffic"))
     _assert_called_off(ran, "bake", signal.SIGTERM)
     assert ran.facts["verdict"] == "rolled_back"
     assert user.seen.failures == []
