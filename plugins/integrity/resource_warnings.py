@@ -78,6 +78,18 @@ class WarningsOfPlugins:
 
     # pytest applies its filters around these hooks, in wrappers outside of these, which are the innermost ones.
     @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_logstart(self) -> Generator[None, None, None]:
+        """Only show the warnings of plugins that are told that a check begins, also by a worker."""
+        with _shown_only():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_logfinish(self) -> Generator[None, None, None]:
+        """Only show the warnings of plugins that are told that a check ends, also by a worker."""
+        with _shown_only():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_logreport(self) -> Generator[None, None, None]:
         """Only show the warnings of plugins that receive a report."""
         with _shown_only():

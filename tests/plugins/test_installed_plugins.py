@@ -179,6 +179,7 @@ BESIDE_CHECKS = (
     "runtest_setup",
     "runtest_teardown",
     "runtest_logreport",
+    "runtest_logfinish",
     "sessionfinish",
     "terminal_summary",
     "unconfigure",
