@@ -185,10 +185,12 @@ def holds_a_list_of_checks(path: Path) -> bool:
 
 
 def hides_a_list_of_checks(path: Path) -> bool:
-    """Return whether a file is no valid YAML, and has an entry of a check in a line after its key ``checks``."""
+    """Return whether a file cannot be read as YAML, and has an entry of a check in a line after its key ``checks``."""
     text = beginning(path)
     opened = OPENED.search(text)
-    if opened is None or path.stat().st_size > LARGEST:  # the end of a large file is no mistake
+    if (
+        opened is None or path.stat().st_size > LARGEST
+    ):  # only its beginning was read, so that a mistake at its end means nothing
         return False
     return ENTRY.search(text, opened.end()) is not None and _lists_checks(text) is None
 
@@ -207,7 +209,7 @@ def beginning(path: Path) -> str:
 def _lists_checks(text: str) -> bool | None:
     """Return whether an item of the list below the key ``checks`` of this text has a request, steps or an expectation.
 
-    Return None if the text is no valid YAML before the first such item. The text is read until its first mistake, and to the
+    Return None if the text has a mistake in YAML before the first such item. The text is read until its first mistake, and to the
     depth of a file of checks: deeper, libyaml becomes slow.
     """
     path: list[str | None] = []  # the key of each mapping around the event; None before a key

@@ -123,7 +123,7 @@ class PlanMode:
         session.exitstatus = self._exit_code
 
     def pytest_unconfigure(self) -> None:
-        """Let a plan that a plugin ended before it had started be no success."""
+        """Exit with the plan's own code if a plugin ended it before it had started."""
         session: pytest.Session | None = self._config.pluginmanager.get_plugin("session")
         if session is not None and not (self._started or session.exitstatus):
             session.exitstatus = self._exit_code

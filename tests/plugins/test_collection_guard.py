@@ -137,7 +137,7 @@ UNUSABLE = [
     f"checks:\n{ROW * (1_100_000 // len(ROW))}",
     "checks:\n  - name: a\n    when: {{ now }}\n",
 ]
-"""Data that is no valid YAML, and a large file, of which only the beginning is read."""
+"""Data with a mistake in YAML, and a large file, of which only the beginning is read."""
 
 
 @pytest.mark.parametrize("number", range(len(UNUSABLE)))

@@ -17,6 +17,7 @@ import psutil
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REAPED_WITHIN_S = 5.0
+"""The longest wait for the last threads of a process that has ended."""
 START_TIME_TOLERANCE_S = 1.0
 """psutil derives start times from clock ticks and boot time; two readings may differ by less than this."""
 
@@ -105,7 +106,7 @@ class Processes:
         return [process.pid for process in strays]
 
     def _reap(self, pid: int) -> int | None:
-        """Wait until a child that has ended can be waited for: not yet while its other threads end, although it is a zombie."""
+        """Return the exit code of a child that has ended, None if it stays unknown; its other threads may still end, which takes a moment."""
         with self._lock:
             child = self._children.get(pid)
         try:
