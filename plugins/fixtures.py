@@ -42,7 +42,6 @@ from verification.journeys.tokens import SignToken, signer
 from verification.latency.budget_watch import without_ids
 from verification.latency.plan import LatencyLimits, Operation, operations_of
 from verification.latency.repeating import LatencyResult
-from verification.latency.repeating import verify as verify_latency
 from verification.latency.series import series as latency_series
 from verification.load.comparison import BesideLive
 from verification.load.model import LoadPlan, LoadResult, journeys_of
@@ -472,8 +471,8 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     users = _deployment.users() if service.needs_user else state.smoke_users
     plan = latency_plan(service, candidate, state.baseline, users, gate)
     plan = replace(plan, largest=_deployment.answers.largest, ledger=state.ledger)
-    result = verify_latency(plan, LatencyLimits.of(gate))
-    _deployment.recorder.requested(result.requests, "latency_result")
+    requested = partial(_deployment.recorder.requested, by="latency_result")
+    result = measurement.latency(plan, LatencyLimits.of(gate), _deployment.recorder.slow.late, requested)
     _deployment.recorder.has_series(LATENCY, latency_series(result))
     return result
 

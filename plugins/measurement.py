@@ -10,7 +10,9 @@ from typing import Any
 from plugins.state import Release
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
-from verification.latency.plan import CANDIDATE, LIVE, LatencyPlan
+from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan
+from verification.latency.repeating import LatencyResult, verify
+from verification.latency.suspicion import LateAnswers, confirm
 from verification.load.comparison import BesideLive, compare, plans
 from verification.load.model import LoadPlan, LoadResult
 from verification.load.run import run_load, run_together
@@ -44,6 +46,19 @@ def latency_plan(
         longest_s=float(gate.get("longest", 600)),
         route=candidate.route,
     )
+
+
+def latency(plan: LatencyPlan, limits: LatencyLimits, late: LateAnswers, requested: Count) -> LatencyResult:
+    """Measure as the latency gate does; first in sessions if the answers to checks suspect a slow tail, which that may prove."""
+    suspicion = late.suspicion(plan.operations, limits) if LIVE in plan.urls else None
+    if suspicion is not None:
+        result = confirm(plan, limits, suspicion)
+        requested(result.requests)
+        if result.findings:
+            return result
+    result = verify(plan, limits)
+    requested(result.requests)
+    return result
 
 
 def load_plan(

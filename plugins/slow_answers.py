@@ -12,6 +12,7 @@ import pytest
 from verification.http.client import Exchange
 from verification.latency.budget_watch import BudgetWatch, OverBudget, decoded, encoded
 from verification.latency.plan import LatencyLimits, Operation
+from verification.latency.suspicion import LateAnswers
 
 ANSWERS = "answers over budget"
 CUT_SHORT = "cut short"
@@ -29,6 +30,7 @@ class SlowAnswers:
     """Watches the running check's requests to the candidate; any thread may add to it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.late = LateAnswers()
         self._clock = clock
         self._lock = threading.Lock()
         self._watch: BudgetWatch | None = None
@@ -72,6 +74,7 @@ class SlowAnswers:
                 return
             operation = self._name_of(exchange)
             if operation is not None:
+                self.late.add(operation, exchange.elapsed_ms)
                 added = self._watch.count(operation, exchange.elapsed_ms)
                 self._pending[operation] = self._pending.get(operation, OverBudget()) + added
             cut = self._must_end(self._watch)

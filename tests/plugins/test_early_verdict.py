@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import scipy.special  # noqa: F401  # pytester forgets what a run imports, and numpy cannot be imported twice
 
-from plugins import slow_answers
+from plugins import measurement, slow_answers
 from plugins.modes import early_verdict
 from plugins.recorder import Recorder, warnings_in
 from plugins.slow_answers import answers_in, was_cut
@@ -15,6 +17,7 @@ from tests.verification.contract_server import SERVICE
 from verification.http.client import Exchange
 from verification.latency.budget_watch import OverBudget
 from verification.latency.plan import LatencyLimits, operations_of
+from verification.latency.suspicion import confirm
 
 SECONDS = 0.25
 GATES = "[gates.latency]\np95_ms = 200\np99_ms = 60000\nsamples = 20"
@@ -113,6 +116,62 @@ def test_verification_runs_every_gate(project: Project) -> None:
     run = project.run(target=None)
     assert run.code == 0, run.output
     assert measured(run) == []
+
+
+# -- a slow tail -------------------------------------------------------------------------------------------------------
+
+MANY_ANSWERS = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range(20))
+    def test_health(client, number):
+        for _ in range(4):
+            assert client.get("/health").status_code == 200
+"""
+IS_NO_SLOWER = """
+    def test_it(latency_result):
+        found = "; ".join(one.says for one in latency_result.findings)
+        assert not found, found
+"""
+
+
+def late_answers(project: Project, left: int = 10**6) -> None:
+    """One answer in ten is late: within each budget."""
+    project.settings(f"{GATES}\nrate = 2000")
+    project.facts.write("slow", {"colour": "green", "below": "/", "seconds": 0.15, "left": left, "every": 10})
+    project.suite("endpoints", MANY_ANSWERS)
+    project.suite("latency", IS_NO_SLOWER)
+
+
+def test_late_answers_to_checks_are_what_latency_measures_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late_answers(project)
+    monkeypatch.setattr(measurement, "confirm", confirm)  # restores what the plugin changes
+    project.plugin("""
+        import pytest
+        from plugins import measurement
+        measurement.confirm = lambda _plan, _limits, suspicion: pytest.fail(str(suspicion))
+    """)
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert re.search(r"[89] of 8[0-9] answers to checks were far later", run.report["reason"]), run.report["reason"]
+
+
+@pytest.mark.soak
+def test_slow_tail_of_the_answers_to_checks_is_confirmed_at_once(project: Project) -> None:
+    late_answers(project)
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert "answers are far slower than usual, of live's 0.0%" in run.report["reason"], run.report["reason"]
+    assert " answers to checks were far later than usual" in run.report["reason"], run.report["reason"]
+
+
+@pytest.mark.soak
+def test_answers_that_are_late_no_more_are_no_slow_tail(project: Project) -> None:
+    late_answers(project, left=80)
+    run = project.run()
+    assert run.result == PROMOTED, run.output
 
 
 # -- gates that need another gate --------------------------------------------------------------------------------------

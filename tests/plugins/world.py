@@ -351,13 +351,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, value, colour, routes["generation"])
 
     def _take_time(self, colour: str, path: str) -> None:
-        """Answer slowly as the fact ``slow`` says: of a colour, below a path, so many seconds, for so many answers."""
+        """Answer slowly as the fact ``slow`` says: of a colour, below a path, so many seconds, so many answers, one in ``every``."""
         slow = self.facts.read("slow")
         if slow is None or colour != slow["colour"] or not path.startswith(slow["below"]):
             return
         if slow["left"] > 0:
             self.facts.write("slow", {**slow, "left": slow["left"] - 1})
-            time.sleep(slow["seconds"])
+            time.sleep(slow["seconds"] if slow["left"] % slow.get("every", 1) == 0 else 0)
 
     def _database_is_down(self) -> bool:
         """Count down the fact ``database_down``: so many requests to blue's own address fail, and each other one until then."""

@@ -71,6 +71,15 @@ def in_sessions(candidate: Draw, live: Draw, sessions: int = 16, cores: Sequence
     )
 
 
+def uncontrolled(measured: Measured) -> Measured:
+    """Return a measurement in which no colour was asked twice."""
+    for colour in AGAIN.values():
+        measured.asked.pop(colour, None)
+        for times in measured.times.values():
+            times.pop(colour, None)
+    return measured
+
+
 class Again:
     """Returns these further measurements in turn, and keeps what was asked for and how long the pauses were."""
 

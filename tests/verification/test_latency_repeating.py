@@ -18,11 +18,12 @@ from tests.verification.generated_latencies import (
     in_sessions,
     measured_by,
     noise,
+    uncontrolled,
     words,
 )
 from verification.latency.judge import Judge
 from verification.latency.measuring import Measured
-from verification.latency.plan import AGAIN, CANDIDATE, KINDS, Place
+from verification.latency.plan import CANDIDATE, KINDS, Place
 from verification.latency.repeating import LatencyResult, judge_repeatedly
 
 JUDGE = Judge(LIMITS, SAMPLES, OPERATIONS)
@@ -44,15 +45,6 @@ def cut_short(candidate: Draw = noise, slow: Collection[str] = (), answers: int 
             first.times[name, kind][CANDIDATE][:2] = [1200.0] * 2
     first.cut_short = "too many answers over 1000 ms"
     return first
-
-
-def uncontrolled(measured: Measured) -> Measured:
-    """Return a measurement in which no colour was asked twice."""
-    for colour in AGAIN.values():
-        measured.asked.pop(colour, None)
-        for times in measured.times.values():
-            times.pop(colour, None)
-    return measured
 
 
 def judged(first: Measured, *further: Measured) -> tuple[LatencyResult, Again]:
