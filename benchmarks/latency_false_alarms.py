@@ -302,7 +302,7 @@ class Live:
 
 def gate() -> str:
     """Return a hash of the latency gate's measurements: their modules' code and the gate's settings."""
-    # suspicion.py is left out: it decides whether something else is measured before them.
+    # suspicion.py is left out: these runs do not make its measurement.
     modules = sorted(one for one in Path(latency.__file__).parent.glob("*.py") if one.name != "suspicion.py")
     parts = [path.read_bytes() for path in modules] + [repr(sorted(GATE.items())).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:10]

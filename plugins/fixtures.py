@@ -469,10 +469,11 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     state, gate = _deployment.state, _deployment.gates.get(LATENCY, {})
     service = _deployment.playable
     users = _deployment.users() if service.needs_user else state.smoke_users
-    plan = latency_plan(service, candidate, state.baseline, users, gate)
+    plan, limits = latency_plan(service, candidate, state.baseline, users, gate), LatencyLimits.of(gate)
     plan = replace(plan, largest=_deployment.answers.largest, ledger=state.ledger)
     requested = partial(_deployment.recorder.requested, by="latency_result")
-    result = measurement.latency(plan, LatencyLimits.of(gate), _deployment.recorder.slow.late, requested)
+    suspicion = _deployment.recorder.slow.suspicion(plan.operations, limits)
+    result = measurement.latency(plan, limits, suspicion, requested)
     _deployment.recorder.has_series(LATENCY, latency_series(result))
     return result
 

@@ -10,9 +10,10 @@ from typing import Any
 from plugins.state import Release
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
+from verification.latency.judge import TAIL, Finding
 from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan
 from verification.latency.repeating import LatencyResult, verify
-from verification.latency.suspicion import LateAnswers, confirm
+from verification.latency.suspicion import Suspicion, confirm
 from verification.load.comparison import BesideLive, compare, plans
 from verification.load.model import LoadPlan, LoadResult
 from verification.load.run import run_load, run_together
@@ -48,17 +49,19 @@ def latency_plan(
     )
 
 
-def latency(plan: LatencyPlan, limits: LatencyLimits, late: LateAnswers, requested: Count) -> LatencyResult:
-    """Measure as the latency gate does; first in sessions if the answers to checks suspect a slow tail, which that may prove."""
-    suspicion = late.suspicion(plan.operations, limits) if LIVE in plan.urls else None
-    if suspicion is not None:
+def latency(plan: LatencyPlan, limits: LatencyLimits, suspicion: Suspicion | None, requested: Count) -> LatencyResult:
+    """Measure as the latency gate does: first the suspected slow tail, if there is one, and everything if that proves nothing."""
+    unconfirmed: tuple[Finding, ...] = ()
+    if suspicion is not None and LIVE in plan.urls:
         result = confirm(plan, limits, suspicion)
         requested(result.requests)
         if result.findings:
             return result
+        says = f"{suspicion}; {result.first.sessions} sessions beside live did not show the same"
+        unconfirmed = (Finding(TAIL, suspicion.operation, says),)
     result = verify(plan, limits)
     requested(result.requests)
-    return result
+    return replace(result, unconfirmed=(*unconfirmed, *result.unconfirmed))
 
 
 def load_plan(

@@ -12,7 +12,7 @@ import pytest
 from verification.http.client import Exchange
 from verification.latency.budget_watch import BudgetWatch, OverBudget, decoded, encoded
 from verification.latency.plan import LatencyLimits, Operation
-from verification.latency.suspicion import LateAnswers
+from verification.latency.suspicion import LateAnswers, Suspicion
 
 ANSWERS = "answers over budget"
 CUT_SHORT = "cut short"
@@ -30,7 +30,7 @@ class SlowAnswers:
     """Watches the running check's requests to the candidate; any thread may add to it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.late = LateAnswers()
+        self._late = LateAnswers()
         self._clock = clock
         self._lock = threading.Lock()
         self._watch: BudgetWatch | None = None
@@ -70,11 +70,11 @@ class SlowAnswers:
             failing = exchange.status is None or exchange.status >= 500
             if exchange.elapsed_ms > (WAITING_MS if failing else max(WAITING_MS, self._p99_ms)):
                 self._waited_ms += exchange.elapsed_ms
-            if failing:
+            if exchange.status is None or failing:
                 return
             operation = self._name_of(exchange)
             if operation is not None:
-                self.late.add(operation, exchange.elapsed_ms)
+                self._late.add(operation, exchange.status, exchange.elapsed_ms)
                 added = self._watch.count(operation, exchange.elapsed_ms)
                 self._pending[operation] = self._pending.get(operation, OverBudget()) + added
             cut = self._must_end(self._watch)
@@ -93,6 +93,11 @@ class SlowAnswers:
             watch.settle(suspect.operation)
             suspect = watch.suspect()
         return True
+
+    def suspicion(self, operations: Mapping[str, Operation], limits: LatencyLimits) -> Suspicion | None:
+        """Return what the answers to this process's checks suspect of a slow tail; None if nothing."""
+        with self._lock:
+            return self._late.suspicion(operations, limits)
 
     def hand_over(self, report: pytest.TestReport) -> None:
         """Move the counts since the last call into the report, of operations that were ever slow; mark a check that was cut."""

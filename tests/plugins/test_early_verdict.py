@@ -17,7 +17,7 @@ from tests.verification.contract_server import SERVICE
 from verification.http.client import Exchange
 from verification.latency.budget_watch import OverBudget
 from verification.latency.plan import LatencyLimits, operations_of
-from verification.latency.suspicion import confirm
+from verification.latency.suspicion import Suspicion, confirm
 
 SECONDS = 0.25
 GATES = "[gates.latency]\np95_ms = 200\np99_ms = 60000\nsamples = 20"
@@ -322,6 +322,27 @@ def test_requests_of_other_checks_do_not_count() -> None:
     one = report()
     made.hand_over(one)
     assert answers_in(one) == {}
+
+
+@pytest.mark.parametrize(
+    ("late", "ordinary", "found"),
+    [
+        (answer(90), True, Suspicion("all", 8, 48)),
+        (answer(90, status=404), True, None),
+        (answer(90, status=503), True, None),
+        (answer(90, status=None), True, None),
+        (answer(90), False, None),
+    ],
+    ids=["answer", "few answers of that status", "failing answer", "no answer", "check that asks at once"],
+)
+def test_late_answers_suspect_a_slow_tail(late: Exchange, ordinary: bool, found: Suspicion | None) -> None:
+    made = recorder([0.0])
+    for _ in range(40):
+        made.exchanged(answer(2))
+    made.slow.begin(ordinary)
+    for _ in range(8):
+        made.exchanged(late)
+    assert made.slow.suspicion(operations_of(SERVICE), LatencyLimits()) == found
 
 
 def test_a_check_gives_each_warning_once_however_often_it_repeats_it() -> None:
