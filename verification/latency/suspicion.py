@@ -20,8 +20,8 @@ from verification.statistics import failure_bounds
 
 # Of fewer answers nobody knows what is usual.
 _FEWEST = 20
-# The chance that one question suspects a release of which just the acceptable share of answers is late.
-_CHANCE = 0.01
+# The chance to suspect a release of which just the acceptable share of answers is late: of all, and of each operation.
+_CHANCE_OF_ALL, _CHANCE = 0.05, 0.01
 # Sessions may take three times `longest`. These may take half of it, because everything may have to be measured after them.
 _PART_OF_LONGEST = 1 / 6
 
@@ -92,7 +92,8 @@ def _border(times: Sequence[float]) -> float:
 
 
 def _is_more(found: Suspicion, share: float) -> bool:
-    return found.answers > 0 and failure_bounds(found.late, found.answers, 1 - 2 * _CHANCE).low > share
+    chance = _CHANCE_OF_ALL if found.operation == ALL else _CHANCE
+    return found.answers > 0 and failure_bounds(found.late, found.answers, 1 - 2 * chance).low > share
 
 
 def confirm(plan: LatencyPlan, limits: LatencyLimits, suspicion: Suspicion) -> LatencyResult:
